@@ -1,0 +1,174 @@
+//! Build-time facts: the limits table, and how to link against musl.
+//!
+//! A limit is overridden with an environment variable `OCILET_LIMIT_<NAME>=<number>`; an unknown name is an error.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a build script may stop the build"
+)]
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+/// Every capacity of the program: name, default, what it counts (the text of the error that names it).
+const LIMITS: &[(&str, usize, &str)] = &[
+    ("CONFIG_BYTES", 16 << 20, "bytes of config.json"),
+    ("CONFIG_DEPTH", 32, "levels of nesting in config.json"),
+    ("ENV", 65_536, "entries of process.env"),
+    ("ARGS", 65_536, "entries of process.args"),
+    (
+        "ARG_BYTES",
+        2 << 20,
+        "bytes of process.args and process.env together",
+    ),
+    ("MOUNTS", 4_096, "entries of mounts"),
+    (
+        "MOUNT_OPTIONS",
+        32_768,
+        "mount options of all mounts together",
+    ),
+    ("DEVICES", 1_024, "entries of linux.devices"),
+    ("DEVICE_RULES", 1_024, "entries of linux.resources.devices"),
+    (
+        "PATHS",
+        4_096,
+        "entries of linux.maskedPaths and linux.readonlyPaths together",
+    ),
+    (
+        "ID_MAPPINGS",
+        340,
+        "entries of one uidMappings or gidMappings list",
+    ),
+    (
+        "ID_MAPPINGS_ALL",
+        4_096,
+        "entries of all uidMappings and gidMappings lists together",
+    ),
+    ("HOOKS", 256, "entries of hooks"),
+    (
+        "HOOK_WORDS",
+        8_192,
+        "args and env entries of all hooks together",
+    ),
+    ("GROUPS", 65_536, "entries of process.user.additionalGids"),
+    ("ANNOTATIONS", 4_096, "entries of annotations"),
+    ("SYSCTLS", 1_024, "entries of linux.sysctl"),
+    ("SECCOMP_NAMES", 8_192, "syscall names in linux.seccomp"),
+    ("SECCOMP_RULES", 4_096, "entries of linux.seccomp.syscalls"),
+    (
+        "SECCOMP_ARGS",
+        4_096,
+        "argument conditions in linux.seccomp",
+    ),
+    (
+        "RESOURCE_ROWS",
+        2_048,
+        "entries of the device, hugepage, rdma and unified lists of linux.resources together",
+    ),
+    ("NET_DEVICES", 256, "entries of linux.netDevices"),
+    ("ARENA_BYTES", 4 << 20, "bytes of text in the plan"),
+    ("ID_BYTES", 1_024, "bytes of a container id"),
+    (
+        "PRESERVE_FDS",
+        1_024,
+        "descriptors kept by --preserve-fds and LISTEN_FDS together",
+    ),
+    ("STATE_BYTES", 65_536, "bytes of a state file"),
+    ("CLI_WORDS", 4_096, "words of a command line"),
+];
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    limits();
+    link();
+}
+
+/// Writes `limits.rs`: one constant per row, and `enum Limit` with the name, value and meaning of each.
+fn limits() {
+    for (name, _) in env::vars().filter(|(name, _)| name.starts_with("OCILET_LIMIT_")) {
+        let known = LIMITS
+            .iter()
+            .any(|(row, ..)| name["OCILET_LIMIT_".len()..] == **row);
+        assert!(known, "{name}: no such limit; the table is in build.rs");
+    }
+    let (mut consts, mut variants, mut rows, mut all) =
+        (String::new(), String::new(), String::new(), String::new());
+    for &(name, default, meaning) in LIMITS {
+        let variable = format!("OCILET_LIMIT_{name}");
+        println!("cargo:rerun-if-env-changed={variable}");
+        let value = match env::var(&variable) {
+            Ok(text) => text
+                .parse()
+                .unwrap_or_else(|_| panic!("{variable}={text}: not a number")),
+            Err(_) => default,
+        };
+        writeln!(
+            consts,
+            "/// Most {meaning}.\npub const {name}: usize = {value};"
+        )
+        .expect("string");
+        writeln!(variants, "    /// Most {meaning}.\n    {name},").expect("string");
+        writeln!(rows, "    ({value}, {meaning:?}),").expect("string");
+        writeln!(all, "    Limit::{name},").expect("string");
+    }
+    let text = format!(
+        "{consts}\n/// The capacities by name, so that a fault can carry one.\n#[allow(non_camel_case_types)]\n\
+         #[derive(Clone, Copy, Debug, PartialEq, Eq)]\n#[repr(u8)]\npub enum Limit {{\n{variants}}}\n\
+         /// Value and meaning of each `Limit`, in its order.\npub(crate) static ROWS: [(usize, &str); {}] = [\n{rows}];\n\
+         static ALL: [Limit; {}] = [\n{all}];\n",
+        LIMITS.len(),
+        LIMITS.len()
+    );
+    let out = env::var("OUT_DIR").expect("OUT_DIR");
+    fs::write(Path::new(&out).join("limits.rs"), text).expect("OUT_DIR is writable");
+}
+
+/// Links the bin statically against musl: its crt enters `main`, its `mem*` serve `core`.
+///
+/// With `--target *-linux-musl` rustc brings crt and libc itself. With the host's gnu triple (the default: no other
+/// standard library need be installed) both come from the musl-dev package of Debian and Ubuntu.
+fn link() {
+    if env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("musl") {
+        return;
+    }
+    println!("cargo:rerun-if-env-changed=OCILET_MUSL");
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").expect("CARGO_CFG_TARGET_ARCH");
+    let dir = env::var("OCILET_MUSL").unwrap_or_else(|_| format!("/usr/lib/{arch}-linux-musl"));
+    for file in ["rcrt1.o", "crti.o", "libc.a", "crtn.o"] {
+        if !Path::new(&dir).join(file).exists() {
+            println!(
+                "cargo:warning=ocilet needs musl to link: {dir}/{file} is missing; install it with \
+                 `apt-get install musl-tools`, or name its directory in OCILET_MUSL"
+            );
+            // Checks and unit tests do not link the bin and go on; the linker would only repeat this at length.
+            println!("cargo:rustc-link-arg-bins=ocilet-needs-musl-tools.o");
+            return;
+        }
+    }
+    let arg = |text: &str| println!("cargo:rustc-link-arg-bins={text}");
+    for flag in [
+        "-nostartfiles",
+        "-nostdlib",
+        "-nodefaultlibs",
+        "-static-pie",
+        "-Wl,--no-dynamic-linker",
+    ] {
+        arg(flag);
+    }
+    // -z separate-code costs two pages of padding and buys a read-only, non-executable text header.
+    for flag in [
+        "-Wl,-z,relro",
+        "-Wl,-z,now",
+        "-Wl,-z,noexecstack",
+        "-Wl,--gc-sections",
+        "-Wl,--build-id=none",
+    ] {
+        arg(flag);
+    }
+    for file in ["rcrt1.o", "crti.o", "libc.a", "crtn.o"] {
+        arg(&format!("{dir}/{file}"));
+    }
+}

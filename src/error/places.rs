@@ -1,0 +1,12 @@
+//! Objects with a fixed name, for faults that happen where no plan exists.
+#![forbid(unsafe_code)]
+
+table! {
+    /// A fixed name of an object.
+    Place {
+        Proc = "/proc",
+        OwnBinary = "/proc/self/exe",
+        DevNull = "/dev/null",
+        CgroupRoot = "/sys/fs/cgroup",
+    }
+}

@@ -1,0 +1,31 @@
+//! ocilet: an OCI container runtime without heap, shared libraries or threads.
+//!
+//! ```text
+//!  argv ──cli──▶ Command        config.json ──config──▶ Config + Pools (ranges into the bytes)
+//!                                                            │ + host::Facts
+//!                                                            ▼
+//!  state::reserve            plan::make ──▶ Plan (no decision left open; text in one arena)
+//!                                                            │
+//!                             run::parent ──clone3──▶ [run::middle ──clone──▶] run::init ──execve──▶ program
+//!                                  │     16-byte messages, Fault = numbers         │
+//!  state::commit ◀─────────────────┘                   rootfs, cgroup, fs, tty ◀───┘
+//! ```
+//!
+//! Arrows go down only. A type made in one room is read-only in the next. After clone nothing is parsed, allocated or
+//! decided. `unsafe` lives in `sys/` and at the C entry point in `main.rs`.
+#![cfg_attr(not(test), no_std)]
+
+pub mod cgroup;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod fs;
+pub mod host;
+pub mod limits;
+pub mod plan;
+pub mod rootfs;
+pub mod run;
+pub mod say;
+pub mod state;
+pub mod sys;
+pub mod tty;

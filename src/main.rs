@@ -1,0 +1,31 @@
+//! Entry: musl's crt calls `main`, everything else is in the library.
+#![no_std]
+#![no_main]
+#![allow(
+    unsafe_code,
+    reason = "the C entry point and the panic handler are defined here"
+)]
+
+use core::ffi::{c_char, c_int};
+
+/// Called by musl's crt1 with the argument block of the process.
+///
+/// # Safety
+///
+/// `argv` holds `argc` pointers to NUL-terminated strings and a null pointer, as the kernel laid them out.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    // SAFETY: argc and argv are passed on as the crt gave them; nothing has written to them.
+    let args = unsafe { ocilet::sys::args::from_crt(argc, argv) };
+    ocilet::cli::main(args)
+}
+
+/// A panic is a bug: say where, and leave with 70 (EX_SOFTWARE) without unwinding.
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let (file, line) = info
+        .location()
+        .map_or(("", 0), |place| (place.file(), place.line()));
+    ocilet::say::panic(file, line);
+    ocilet::sys::proc::exit(70)
+}

@@ -1,0 +1,89 @@
+//! Memory that is there from the start: large objects of fixed size in .bss, each handed out once.
+//!
+//! # Safety
+//!
+//! [`TakeOnce`] gives its content away at most once, so the `&'static mut` is unique.
+#![allow(unsafe_code)]
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// A static object that one owner takes for the rest of the process.
+///
+/// Pages of it that are never written to cost no memory.
+pub struct TakeOnce<T> {
+    taken: AtomicBool,
+    content: UnsafeCell<T>,
+}
+
+// SAFETY: `take` hands out at most one reference, guarded by an atomic flag.
+unsafe impl<T: Send> Sync for TakeOnce<T> {}
+
+impl<T> TakeOnce<T> {
+    /// Holds `content` until it is taken.
+    #[must_use]
+    pub const fn new(content: T) -> Self {
+        Self {
+            taken: AtomicBool::new(false),
+            content: UnsafeCell::new(content),
+        }
+    }
+
+    /// The content, the first time; `None` after that.
+    #[allow(clippy::mut_from_ref, reason = "unique by the flag")]
+    pub fn take(&'static self) -> Option<&'static mut T> {
+        if self.taken.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        // SAFETY: the flag was false, so no other reference to the content exists or will be made.
+        Some(unsafe { &mut *self.content.get() })
+    }
+}
+
+/// Gives the whole pages inside `bytes` back to the kernel; they read as zero afterwards.
+///
+/// `int madvise(void *addr, size_t length, int advice)`, man 2 madvise, MADV_DONTNEED. Bytes in the first and last
+/// partial page are zeroed by hand, so that the result is the same: all zero.
+pub fn discard(bytes: &mut [u8]) {
+    const PAGE: usize = 4096;
+    let start = bytes.as_ptr().align_offset(PAGE).min(bytes.len());
+    let (head, rest) = bytes.split_at_mut(start);
+    head.fill(0);
+    let whole = rest.len() / PAGE * PAGE;
+    let (pages, tail) = rest.split_at_mut(whole);
+    tail.fill(0);
+    if pages.is_empty() {
+        return;
+    }
+    // SAFETY: `pages` is exclusively borrowed plain memory of this process in whole pages (or a multiple of 4 KiB, which
+    // the kernel refuses with EINVAL where its pages are larger).
+    let done = unsafe {
+        rustix::mm::madvise(
+            pages.as_mut_ptr().cast(),
+            pages.len(),
+            rustix::mm::Advice::LinuxDontNeed,
+        )
+    };
+    if done.is_err() {
+        pages.fill(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TakeOnce, discard};
+
+    #[test]
+    fn is_taken_once() {
+        static ONE: TakeOnce<[u8; 4]> = TakeOnce::new([1, 2, 3, 4]);
+        assert_eq!(ONE.take(), Some(&mut [1, 2, 3, 4]));
+        assert_eq!(ONE.take(), None);
+    }
+
+    #[test]
+    fn discarded_memory_is_zero() {
+        let mut bytes = vec![7_u8; 3 * 4096 + 5];
+        discard(&mut bytes);
+        assert!(bytes.iter().all(|byte| *byte == 0));
+    }
+}
