@@ -7,6 +7,7 @@ table! {
     /// A broken rule; the text says what is allowed.
     Rule {
         // anywhere
+        Nul = "a string for the kernel must not contain a NUL byte",
         Never = "this cannot happen; please report it",
         // config/
         // plan/
