@@ -1,0 +1,82 @@
+//! What a command line means: one struct of global options and one per verb, all slices of argv.
+//!
+//! Nothing here is decided or checked beyond the form: the rooms do that.
+#![forbid(unsafe_code)]
+
+use crate::sys::args::Args;
+use core::ffi::CStr;
+
+/// The options that stand before the verb.
+#[derive(Clone, Copy)]
+pub struct Globals {
+    /// The whole command line, and the environment behind it.
+    pub args: Args,
+    /// `--root DIR`: the state directory; `None` for the default of this user.
+    pub root: Option<&'static CStr>,
+    /// `--log [file:]PATH`; `None` for standard error.
+    pub log: Option<&'static CStr>,
+    /// `--log-format text|json`.
+    pub log_format: LogFormat,
+    /// `--debug`.
+    pub debug: bool,
+    /// `--cgroup-manager`; `--systemd-cgroup` means [`CgroupManager::Systemd`].
+    pub cgroup_manager: CgroupManager,
+    /// `--rootless true|false|auto`.
+    pub rootless: Rootless,
+}
+
+/// The form of a log record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `time="…" level=error msg="…"`.
+    Text,
+    /// `{"level":"error","msg":"…","time":"…"}`.
+    Json,
+}
+
+/// Who makes the cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupManager {
+    /// This program, in the cgroup file systems.
+    Cgroupfs,
+    /// systemd, asked over D-Bus.
+    Systemd,
+    /// Nobody: the container stays in the caller's cgroup.
+    Disabled,
+}
+
+/// Whether errors of the cgroup file systems are expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rootless {
+    /// They are, for a user other than root.
+    Auto,
+    /// They are.
+    True,
+    /// They are not.
+    False,
+}
+
+/// The options of `create` and `run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreateArgs {
+    /// The name of the container, as given; `state::Root::reserve` checks it.
+    pub id: &'static CStr,
+    /// `--bundle DIR`; `None` for the current directory.
+    pub bundle: Option<&'static CStr>,
+    /// `--console-socket PATH`.
+    pub console_socket: Option<&'static CStr>,
+    /// `--pid-file PATH`.
+    pub pid_file: Option<&'static CStr>,
+    /// `--preserve-fds N`: descriptors 3 + LISTEN_FDS and up that the container keeps.
+    pub preserve_fds: u32,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub no_new_keyring: bool,
+    /// `--detach`; `create` always detaches.
+    pub detach: bool,
+    /// `run --keep`: the container is not deleted when it ends.
+    pub keep: bool,
+    /// `run --no-subreaper`.
+    pub no_subreaper: bool,
+}
