@@ -6,8 +6,24 @@
 //! No policy, no retries except EINTR, no path logic.
 
 pub mod args;
+pub mod cred;
+pub mod exe;
+pub mod key;
 pub mod memory;
+pub mod net;
+pub mod ns;
 pub mod proc;
+pub mod sched;
+pub mod sig;
+pub mod sock;
 
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::io::Errno;
+
+/// The kernel's return word as a result: the last 4095 values are negated error numbers.
+fn raw(word: usize) -> Result<usize, Errno> {
+    match i32::try_from(word.cast_signed()) {
+        Ok(negated @ -4095..=-1) => Err(Errno::from_raw_os_error(-negated)),
+        _ => Ok(word),
+    }
+}

@@ -1,15 +1,342 @@
-//! Processes: exit, fork-like clone3, pidfds, waits, execveat.
+//! Processes: exit, clone3 as fork, pidfds, waits, execve.
 //!
 //! # Safety
 //!
-//! The child of a clone without CLONE_VM has its own copy of everything; the process has one thread, so no lock can be
-//! held by another.
+//! A clone without CLONE_VM gives the child its own copy of all memory, stack included, and the process has one thread,
+//! so no lock can be held by another: both sides may go on in ordinary Rust.
 #![allow(unsafe_code)]
+
+use core::ffi::{CStr, c_char};
+use core::mem::size_of;
+
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions};
+use syscalls::{Sysno, raw_syscall, syscall};
+
+use super::args::Args;
+use super::memory::TakeOnce;
+use super::{AsRawFd, BorrowedFd, Errno, FromRawFd, OwnedFd, raw};
+use crate::limits::{ARGS, ENV};
 
 /// `noreturn void exit_group(int status)`, man 2 exit_group.
 pub fn exit(status: i32) -> ! {
     loop {
         // SAFETY: exit_group takes a number, touches no memory and does not return.
-        let _ = unsafe { syscalls::raw_syscall!(syscalls::Sysno::exit_group, status) };
+        let _ = unsafe { raw_syscall!(Sysno::exit_group, status) };
+    }
+}
+
+/// Which side of a clone this is.
+pub enum Fork {
+    /// The new process.
+    Child,
+    /// The old one, with the new one's pid in its own pid namespace, and a pidfd (`None` below kernel 5.2).
+    Parent(Pid, Option<OwnedFd>),
+}
+
+/// `struct clone_args` up to and with `cgroup` (88 bytes, kernel 5.7), linux/sched.h.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// Size of `struct clone_args` in kernel 5.3, which knows neither set_tid nor cgroup.
+const CLONE_ARGS_5_3: usize = 64;
+
+/// Be born in the cgroup of this fd (kernel 5.7), linux/sched.h.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_PARENT: u64 = 0x8000;
+
+/// `long clone3(struct clone_args *, size_t)`, man 2 clone3: a fork with namespace flags (kernel 5.3).
+///
+/// `cgroup` is the directory to be born in (kernel 5.7). `sibling` makes the child a child of our parent. Below kernel
+/// 5.3, or where a filter hides the call, it is `clone`, which knows neither the cgroup (ENOSYS then).
+///
+/// # Errors
+///
+/// EPERM without CAP_SYS_ADMIN for the namespaces, EINVAL for one the kernel was built without, ENOSPC for too deep
+/// nesting, EAGAIN and EBUSY from limits of the cgroup, ENOMEM when a pid namespace has lost its init.
+pub fn fork(flags: u32, cgroup: Option<BorrowedFd<'_>>, sibling: bool) -> Result<Fork, Errno> {
+    let mut pidfd: i32 = -1;
+    let flags = u64::from(flags) | if sibling { CLONE_PARENT } else { 0 };
+    // CLONE_PARENT takes over our own exit signal; the kernel wants none in the arguments.
+    let exit_signal = if sibling {
+        0
+    } else {
+        u64::from(linux_raw_sys::general::SIGCHLD)
+    };
+    let mut args = CloneArgs {
+        flags: flags | CLONE_PIDFD,
+        pidfd: core::ptr::from_mut(&mut pidfd) as u64,
+        exit_signal,
+        ..CloneArgs::default()
+    };
+    let mut size = CLONE_ARGS_5_3;
+    if let Some(fd) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = u64::try_from(fd.as_raw_fd()).map_err(|_| Errno::BADF)?;
+        size = size_of::<CloneArgs>();
+    }
+    // SAFETY: `args` and `pidfd` live across the call, the size is that of the struct or of its older prefix, and no
+    // stack is given, so the child goes on with a copy of ours.
+    let made = raw(unsafe { raw_syscall!(Sysno::clone3, core::ptr::from_mut(&mut args), size) });
+    match made {
+        Ok(pid) => sides(pid, pidfd),
+        Err(Errno::NOSYS | Errno::PERM) if cgroup.is_none() => clone(flags | exit_signal),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// `clone` of old: flags and exit signal in one word; the pidfd comes from pidfd_open (5.3) or not at all.
+fn clone(flags: u64) -> Result<Fork, Errno> {
+    // SAFETY: a null stack continues on a copy of ours; the tid pointers are null and their flags not set. The order of
+    // the last two arguments differs between architectures, but both are zero.
+    let pid = raw(unsafe { raw_syscall!(Sysno::clone, flags, 0, 0, 0, 0) })?;
+    sides(pid, -1)
+}
+
+fn sides(pid: usize, pidfd: i32) -> Result<Fork, Errno> {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return Ok(Fork::Child);
+    };
+    let fd = if pidfd >= 0 {
+        // SAFETY: the kernel stored a new descriptor there, which nothing else owns.
+        Some(unsafe { OwnedFd::from_raw_fd(pidfd) })
+    } else {
+        pidfd_open(pid).ok()
+    };
+    Ok(Fork::Parent(pid, fd))
+}
+
+/// `int pidfd_open(pid_t pid, unsigned int flags)`, man 2 pidfd_open (kernel 5.3). Close-on-exec by definition.
+///
+/// # Errors
+///
+/// ESRCH: no such process, ENOSYS below 5.3.
+pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
+    rustix::process::pidfd_open(pid, PidfdFlags::empty())
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It returned this status.
+    Exited(u8),
+    /// This signal killed it.
+    Killed(u8),
+}
+
+impl Ended {
+    /// The exit code a shell would report: the status, or 128 + the signal.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Exited(status) => i32::from(status),
+            Self::Killed(signal) => 128 + i32::from(signal),
+        }
+    }
+
+    fn from_waitid(status: &WaitIdStatus) -> Self {
+        let byte = |number: Option<i32>| u8::try_from(number.unwrap_or(0) & 0xff).unwrap_or(0);
+        if status.exited() {
+            Self::Exited(byte(status.exit_status()))
+        } else {
+            Self::Killed(byte(status.terminating_signal()))
+        }
+    }
+}
+
+/// `int waitid(P_PID, pid, …, WEXITED)`, man 2 waitid: waits for a child by pid.
+///
+/// # Errors
+///
+/// ECHILD: not our child, or already waited for.
+pub fn wait(pid: Pid) -> Result<Ended, Errno> {
+    loop {
+        match rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {
+            Err(Errno::INTR) => {}
+            other => {
+                return other?
+                    .map(|status| Ended::from_waitid(&status))
+                    .ok_or(Errno::CHILD);
+            }
+        }
+    }
+}
+
+/// `pid_t waitpid(-1, …, WNOHANG)`, man 2 waitpid: one child that has ended, if there is any.
+///
+/// # Errors
+///
+/// ECHILD: there are no children left.
+pub fn reap() -> Result<Option<(Pid, Ended)>, Errno> {
+    let Some((pid, status)) = rustix::process::wait(WaitOptions::NOHANG)? else {
+        return Ok(None);
+    };
+    let byte = |number: i32| u8::try_from(number & 0xff).unwrap_or(0);
+    let ended = match status.exit_status() {
+        Some(code) => Ended::Exited(byte(code)),
+        None => Ended::Killed(byte(status.terminating_signal().unwrap_or(0))),
+    };
+    Ok(Some((pid, ended)))
+}
+
+/// `int pidfd_send_signal(...)`, man 2 pidfd_send_signal (kernel 5.1).
+///
+/// # Errors
+///
+/// ESRCH: it has ended; EPERM; EINVAL: no such signal.
+pub fn signal(pidfd: BorrowedFd<'_>, number: i32) -> Result<(), Errno> {
+    // SAFETY: no pointer but null is passed.
+    raw(unsafe { raw_syscall!(Sysno::pidfd_send_signal, pidfd.as_raw_fd(), number, 0, 0) })
+        .map(drop)
+}
+
+/// `int kill(pid_t pid, int sig)`, man 2 kill; for kernels without pidfds, and for signals above the named ones.
+///
+/// # Errors
+///
+/// As [`signal`].
+pub fn kill(pid: Pid, number: i32) -> Result<(), Errno> {
+    // SAFETY: two numbers.
+    raw(unsafe { raw_syscall!(Sysno::kill, pid.as_raw_nonzero().get(), number) }).map(drop)
+}
+
+/// Room for the addresses that execve takes: args, env, HOME and two nulls.
+static ADDRESSES: TakeOnce<[usize; ARGS + ENV + 3]> = TakeOnce::new([0; ARGS + ENV + 3]);
+
+/// `int execve(const char *path, char *const argv[], char *const envp[])`, man 2 execve. Returns only the error.
+///
+/// `args` and `env` are blocks of NUL-terminated strings; `home` is one more entry for env.
+#[must_use]
+pub fn execve(path: &CStr, args: Strings<'_>, env: Strings<'_>, home: Option<&CStr>) -> Errno {
+    let Some(addresses) = ADDRESSES.take() else {
+        return Errno::BUSY;
+    };
+    // The nulls behind the two lists are there already: the array started as zeroes.
+    let Some((argv, envp)) = addresses.split_at_mut_checked(args.count + 1) else {
+        return Errno::TOOBIG;
+    };
+    if env.count + 2 > envp.len() {
+        return Errno::TOOBIG;
+    }
+    for (slot, text) in argv.iter_mut().zip(args) {
+        *slot = text.as_ptr().expose_provenance();
+    }
+    for (slot, text) in envp.iter_mut().zip(env.into_iter().chain(home)) {
+        *slot = text.as_ptr().expose_provenance();
+    }
+    exec_raw(path, argv.as_ptr().cast(), envp.as_ptr().cast())
+}
+
+fn exec_raw(path: &CStr, argv: *const *const c_char, envp: *const *const c_char) -> Errno {
+    // SAFETY: path is NUL-terminated; argv and envp are null-terminated arrays of NUL-terminated strings.
+    match raw(unsafe { raw_syscall!(Sysno::execve, path.as_ptr(), argv, envp) }) {
+        Err(errno) => errno,
+        Ok(_) => Errno::INVAL,
+    }
+}
+
+/// `int execveat(fd, "", argv, envp, AT_EMPTY_PATH)`, man 2 execveat (kernel 3.19): runs the file of a descriptor with
+/// the runtime's own arguments. Returns only the error.
+#[must_use]
+pub fn reexec(file: BorrowedFd<'_>, args: Args) -> Errno {
+    // SAFETY: the empty string is NUL-terminated; argv and envp are the arrays the kernel itself made.
+    let result = unsafe {
+        syscall!(
+            Sysno::execveat,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            args.argv(),
+            args.envp(),
+            linux_raw_sys::general::AT_EMPTY_PATH
+        )
+    };
+    result.map_or_else(
+        |errno| Errno::from_raw_os_error(errno.into_raw()),
+        |_| Errno::INVAL,
+    )
+}
+
+/// A number of NUL-terminated strings that lie one behind the other.
+#[derive(Clone, Copy)]
+pub struct Strings<'a> {
+    bytes: &'a [u8],
+    count: usize,
+}
+
+impl<'a> Strings<'a> {
+    /// The first `count` strings in `bytes`.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], count: usize) -> Self {
+        Self { bytes, count }
+    }
+}
+
+impl<'a> IntoIterator for Strings<'a> {
+    type Item = &'a CStr;
+    type IntoIter = StringsIter<'a>;
+    fn into_iter(self) -> StringsIter<'a> {
+        StringsIter(self)
+    }
+}
+
+/// Walks [`Strings`].
+pub struct StringsIter<'a>(Strings<'a>);
+
+impl<'a> Iterator for StringsIter<'a> {
+    type Item = &'a CStr;
+    fn next(&mut self) -> Option<&'a CStr> {
+        self.0.count = self.0.count.checked_sub(1)?;
+        let text = CStr::from_bytes_until_nul(self.0.bytes).ok()?;
+        self.0.bytes = self.0.bytes.get(text.to_bytes_with_nul().len()..)?;
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ended, Fork, Strings, exit, fork, signal, wait};
+    use rustix::fd::AsFd;
+
+    #[test]
+    fn a_child_ends_as_it_says() {
+        match fork(0, None, false).unwrap() {
+            Fork::Child => exit(7),
+            Fork::Parent(pid, pidfd) => {
+                assert!(pidfd.is_some());
+                assert_eq!(wait(pid), Ok(Ended::Exited(7)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_killed_child_is_128_and_more() {
+        match fork(0, None, false).unwrap() {
+            Fork::Child => loop {
+                let _ = rustix::event::poll(&mut [], None);
+            },
+            Fork::Parent(pid, pidfd) => {
+                signal(pidfd.unwrap().as_fd(), 9).unwrap();
+                assert_eq!(wait(pid).unwrap().code(), 137);
+            }
+        }
+    }
+
+    #[test]
+    fn strings_are_walked() {
+        let all: Vec<_> = Strings::new(b"a\0\0bc\0d\0", 3).into_iter().collect();
+        assert_eq!(all, [c"a", c"", c"bc"]);
     }
 }

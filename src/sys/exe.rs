@@ -1,0 +1,64 @@
+//! The runtime's own binary: is it a sealed copy, and how to make one.
+//!
+//! Whatever executes in a process that a container can reach must be an inode that nobody can write (CVE-2019-5736).
+#![forbid(unsafe_code)]
+
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
+
+use super::{AsFd, BorrowedFd, Errno, OwnedFd};
+
+/// All that make the content final. FUTURE_WRITE is left out: it adds nothing to WRITE.
+const SEALS: SealFlags = SealFlags::SEAL
+    .union(SealFlags::SHRINK)
+    .union(SealFlags::GROW)
+    .union(SealFlags::WRITE);
+
+/// Opens the running binary in a procfs (`/proc`, or a private one) for reading.
+///
+/// # Errors
+///
+/// ENOENT: no procfs there.
+pub fn open(proc: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(
+        proc,
+        c"self/exe",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+/// Whether nobody can change the content: all four seals, or a file system that has no writes.
+#[must_use]
+pub fn is_immutable(exe: BorrowedFd<'_>) -> bool {
+    // squashfs, erofs, cramfs, romfs, isofs: linux/magic.h
+    const READ_ONLY: [u64; 5] = [0x7371_7368, 0xE0F5_E1E2, 0x28cd_3d45, 0x7275, 0x9660];
+    match rustix::fs::fcntl_get_seals(exe) {
+        Ok(seals) => seals.contains(SEALS),
+        // EINVAL: not a memfd.
+        Err(_) => rustix::fs::fstatfs(exe)
+            .is_ok_and(|fs| READ_ONLY.contains(&(fs.f_type.cast_unsigned() & 0xffff_ffff))),
+    }
+}
+
+/// Copies the binary into a sealed memfd, man 2 memfd_create (kernel 3.17), ready for execveat.
+///
+/// # Errors
+///
+/// ENOSYS without memfds; EACCES where vm.memfd_noexec forbids executable ones.
+pub fn sealed_copy(exe: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let copy = match rustix::fs::memfd_create(c"ocilet", flags | MemfdFlags::EXEC) {
+        // MFD_EXEC is known since 6.3.
+        Err(Errno::INVAL) => rustix::fs::memfd_create(c"ocilet", flags)?,
+        other => other?,
+    };
+    // Whole in one call up to 2 GiB; the loop ends at the end of the file.
+    while rustix::fs::sendfile(&copy, exe, None, 0x7fff_f000)? > 0 {}
+    rustix::fs::fchmod(&copy, Mode::from_raw_mode(0o511))?;
+    rustix::fs::fcntl_add_seals(&copy, SEALS)?;
+    if is_immutable(copy.as_fd()) {
+        Ok(copy)
+    } else {
+        Err(Errno::PERM)
+    }
+}

@@ -1,0 +1,95 @@
+//! Scheduling, I/O priority, NUMA policy, personality, rlimits of this process.
+//!
+//! # Safety
+//!
+//! Each call reads one struct or array that the caller's frame holds for the duration of the call.
+#![allow(unsafe_code)]
+
+use syscalls::{Sysno, raw_syscall};
+
+use super::{Errno, raw};
+
+/// `struct sched_attr`, version 0 with utilisation clamps left out (48 bytes, kernel 3.14), linux/sched/types.h.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SchedAttr {
+    /// Size of this struct: 48.
+    pub size: u32,
+    /// SCHED_*.
+    pub policy: u32,
+    /// SCHED_FLAG_*.
+    pub flags: u64,
+    /// For OTHER and BATCH.
+    pub nice: i32,
+    /// For FIFO and RR.
+    pub priority: u32,
+    /// For DEADLINE, in ns.
+    pub runtime: u64,
+    /// For DEADLINE, in ns.
+    pub deadline: u64,
+    /// For DEADLINE, in ns.
+    pub period: u64,
+}
+
+/// `int sched_setattr(0, struct sched_attr *, 0)`, man 2 sched_setattr (kernel 3.14).
+///
+/// # Errors
+///
+/// EPERM without CAP_SYS_NICE, EINVAL for a mixture the policy does not take, EBUSY without bandwidth for DEADLINE.
+pub fn set_scheduler(attr: &SchedAttr) -> Result<(), Errno> {
+    // SAFETY: the struct starts with its own size, which the kernel honours.
+    raw(unsafe { raw_syscall!(Sysno::sched_setattr, 0, core::ptr::from_ref(attr), 0) }).map(drop)
+}
+
+/// `ioprio_set(IOPRIO_WHO_PGRP, 0, class << 13 | level)`, man 2 ioprio_set.
+///
+/// # Errors
+///
+/// EPERM: the real-time class needs CAP_SYS_ADMIN or CAP_SYS_NICE; ENOSYS without CONFIG_BLOCK.
+pub fn set_io_priority(class: u32, level: u32) -> Result<(), Errno> {
+    const IOPRIO_WHO_PGRP: usize = 2;
+    // SAFETY: numbers only.
+    raw(unsafe { raw_syscall!(Sysno::ioprio_set, IOPRIO_WHO_PGRP, 0, (class << 13) | level) })
+        .map(drop)
+}
+
+/// `int personality(unsigned long persona)`, man 2 personality.
+///
+/// # Errors
+///
+/// EINVAL: the kernel cannot change to it.
+pub fn set_personality(persona: u32) -> Result<(), Errno> {
+    // SAFETY: a number.
+    raw(unsafe { raw_syscall!(Sysno::personality, persona) }).map(drop)
+}
+
+/// Words of a NUMA node mask: 1,024 nodes, the most a kernel can be built for.
+pub const NODE_WORDS: usize = 1024 / usize::BITS as usize;
+
+/// `long set_mempolicy(int mode, const unsigned long *nodemask, unsigned long maxnode)`, man 2 set_mempolicy.
+///
+/// # Errors
+///
+/// EINVAL: mode, flags and nodes do not fit, or none of the nodes is there; ENOSYS without CONFIG_NUMA.
+pub fn set_memory_policy(mode: u32, nodes: &[usize; NODE_WORDS]) -> Result<(), Errno> {
+    let any = nodes.iter().any(|word| *word != 0);
+    // The kernel reads maxnode - 1 bits.
+    let (mask, bits) = if any {
+        (nodes.as_ptr(), NODE_WORDS * usize::BITS as usize + 1)
+    } else {
+        (core::ptr::null(), 0)
+    };
+    // SAFETY: the mask is null with length zero, or an array of at least maxnode - 1 bits.
+    raw(unsafe { raw_syscall!(Sysno::set_mempolicy, mode, mask, bits) }).map(drop)
+}
+
+/// `int prlimit(0, resource, new, NULL)`, man 2 prlimit. `u64::MAX` is RLIM_INFINITY.
+///
+/// # Errors
+///
+/// EPERM: raising the hard limit needs CAP_SYS_RESOURCE; EINVAL: soft above hard, or an unknown resource.
+pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
+    let limits = [soft, hard];
+    // SAFETY: `struct rlimit64` is two u64 (man 2 getrlimit), and the old limits are not asked for.
+    raw(unsafe { raw_syscall!(Sysno::prlimit64, 0, resource, limits.as_ptr(), 0) }).map(drop)
+}
