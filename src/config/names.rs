@@ -1,0 +1,288 @@
+//! The names that the document uses for numbers: one packed line of words per kind, where the place of a word is its
+//! number. Kernel numbers that are bits or start elsewhere have a base. `-` fills a number that has no name.
+//!
+//! Lines instead of slices of `&str`: a word costs its letters, no pointer and no relocation.
+#![forbid(unsafe_code)]
+
+/// A kind of name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Names {
+    /// `linux.namespaces[].type`, as in [`super::NamespaceKind`].
+    Namespace,
+    /// `process.capabilities.*[]`; the kernel's numbers.
+    Capability,
+    /// `process.rlimits[].type`; the kernel's numbers.
+    Rlimit,
+    /// `process.scheduler.policy`; the kernel's numbers.
+    SchedPolicy,
+    /// `process.scheduler.flags[]`; bit numbers.
+    SchedFlag,
+    /// `process.ioPriority.class`; the kernel's numbers.
+    IoClass,
+    /// `linux.memoryPolicy.mode`; the kernel's numbers.
+    MemPolicy,
+    /// `linux.memoryPolicy.flags[]`; bit numbers.
+    MemPolicyFlag,
+    /// `linux.devices[].type`: c, u and b, p in steps of two, as `DeviceKind` times two.
+    Device,
+    /// `linux.resources.devices[].type`.
+    DeviceRule,
+    /// `linux.rootfsPropagation`, as in [`Propagation`].
+    Propagation,
+    /// `linux.personality.domain`.
+    Personality,
+    /// `linux.seccomp` actions, as in [`SeccompAction`]; `KILL` is [`SeccompAction::KillThread`].
+    SeccompAction,
+    /// `linux.seccomp.syscalls[].args[].op`, as in [`SeccompOp`].
+    SeccompOp,
+    /// `linux.seccomp.architectures[]`; numbers of our own.
+    Arch,
+    /// `linux.seccomp.flags[]`; bit numbers.
+    SeccompFlag,
+}
+
+impl Names {
+    /// What all words of the kind begin with, the words, and the number of the first one.
+    const fn table(self) -> (&'static str, &'static str, u8) {
+        match self {
+            Self::Namespace => ("", "pid network mount ipc uts user cgroup time", 0),
+            Self::Capability => (
+                "CAP_",
+                "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE \
+                 NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO \
+                 SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME \
+                 SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG \
+                 WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE",
+                0,
+            ),
+            Self::Rlimit => (
+                "RLIMIT_",
+                "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME",
+                0,
+            ),
+            Self::SchedPolicy => ("SCHED_", "OTHER FIFO RR BATCH ISO IDLE DEADLINE", 0),
+            Self::SchedFlag => (
+                "SCHED_FLAG_",
+                "RESET_ON_FORK RECLAIM DL_OVERRUN KEEP_POLICY KEEP_PARAMS UTIL_CLAMP_MIN UTIL_CLAMP_MAX",
+                0,
+            ),
+            Self::IoClass => ("IOPRIO_CLASS_", "RT BE IDLE", 1),
+            Self::MemPolicy => (
+                "MPOL_",
+                "DEFAULT PREFERRED BIND INTERLEAVE LOCAL PREFERRED_MANY WEIGHTED_INTERLEAVE",
+                0,
+            ),
+            Self::MemPolicyFlag => ("MPOL_F_", "NUMA_BALANCING RELATIVE_NODES STATIC_NODES", 13),
+            Self::Device => ("", "c u b - p", 0),
+            Self::DeviceRule => ("", "a c b", 0),
+            Self::Propagation => (
+                "",
+                "shared slave private unbindable rshared rslave rprivate runbindable",
+                0,
+            ),
+            Self::Personality => ("", "LINUX LINUX32", 0),
+            Self::SeccompAction => (
+                "SCMP_ACT_",
+                "KILL KILL_THREAD KILL_PROCESS TRAP ERRNO TRACE ALLOW LOG NOTIFY",
+                0,
+            ),
+            Self::SeccompOp => ("SCMP_CMP_", "NE LT LE EQ GE GT MASKED_EQ", 0),
+            Self::Arch => (
+                "SCMP_ARCH_",
+                "X86 X86_64 X32 ARM AARCH64 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE \
+                 S390 S390X PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB",
+                0,
+            ),
+            Self::SeccompFlag => (
+                "SECCOMP_FILTER_FLAG_",
+                "TSYNC LOG SPEC_ALLOW - - WAIT_KILLABLE_RECV",
+                0,
+            ),
+        }
+    }
+
+    /// The part that all names of this kind begin with.
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        self.table().0
+    }
+
+    /// The words after the prefix, in the order of their numbers; `-` stands for a number without a name.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        self.table().1.split(' ')
+    }
+
+    /// The number of the name that these bytes spell.
+    pub fn number(self, mut name: impl Iterator<Item = u8> + Clone) -> Option<u8> {
+        let (prefix, words, base) = self.table();
+        for byte in prefix.bytes() {
+            if name.next() != Some(byte) {
+                return None;
+            }
+        }
+        if name.clone().eq([b'-']) {
+            return None;
+        }
+        let mut number = base;
+        for word in words.as_bytes().split(|byte| *byte == b' ') {
+            if name.clone().eq(word.iter().copied()) {
+                return Some(number);
+            }
+            number = number.wrapping_add(1);
+        }
+        None
+    }
+
+    /// The word (without prefix) of a number.
+    #[must_use]
+    pub fn word(self, number: u8) -> Option<&'static str> {
+        let place = number.checked_sub(self.table().2)?;
+        self.words()
+            .nth(usize::from(place))
+            .filter(|word| *word != "-")
+    }
+}
+
+/// An enum whose variants are numbered from 0, and the way from the number.
+macro_rules! numbered {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$vmeta])* $variant,)* }
+
+        impl $name {
+            /// The variant with this number; the first one for a number that has none.
+            #[must_use]
+            pub(super) fn from_number(number: u8) -> Self {
+                $(if number == Self::$variant as u8 { return Self::$variant; })*
+                Self::default()
+            }
+        }
+    };
+}
+
+numbered! {
+    /// Propagation of a mount.
+    Propagation {
+        /// MS_SHARED.
+        #[default]
+        Shared,
+        /// MS_SLAVE.
+        Slave,
+        /// MS_PRIVATE.
+        Private,
+        /// MS_UNBINDABLE.
+        Unbindable,
+        /// MS_SHARED, MS_REC.
+        RecShared,
+        /// MS_SLAVE, MS_REC.
+        RecSlave,
+        /// MS_PRIVATE, MS_REC.
+        RecPrivate,
+        /// MS_UNBINDABLE, MS_REC.
+        RecUnbindable,
+    }
+}
+
+numbered! {
+    /// What a filter does with a call.
+    SeccompAction {
+        /// SECCOMP_RET_KILL_THREAD under its old name.
+        #[default]
+        Kill,
+        /// SECCOMP_RET_KILL_THREAD.
+        KillThread,
+        /// SECCOMP_RET_KILL_PROCESS.
+        KillProcess,
+        /// SECCOMP_RET_TRAP.
+        Trap,
+        /// SECCOMP_RET_ERRNO.
+        Errno,
+        /// SECCOMP_RET_TRACE.
+        Trace,
+        /// SECCOMP_RET_ALLOW.
+        Allow,
+        /// SECCOMP_RET_LOG.
+        Log,
+        /// SECCOMP_RET_USER_NOTIF.
+        Notify,
+    }
+}
+
+numbered! {
+    /// How a filter compares an argument.
+    SeccompOp {
+        /// Not equal.
+        #[default]
+        Ne,
+        /// Less than.
+        Lt,
+        /// Less or equal.
+        Le,
+        /// Equal.
+        Eq,
+        /// Greater or equal.
+        Ge,
+        /// Greater than.
+        Gt,
+        /// Equal after masking.
+        MaskedEq,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Names, Propagation, SeccompAction, SeccompOp};
+
+    #[test]
+    fn numbers_are_those_of_the_kernel() {
+        for (kind, name, number) in [
+            (Names::Capability, "CAP_CHOWN", Some(0)),
+            (Names::Capability, "CAP_SYS_ADMIN", Some(21)),
+            (Names::Capability, "CAP_CHECKPOINT_RESTORE", Some(40)),
+            (Names::Capability, "CAP_CHECKPOINT_RESTOR", None),
+            (Names::Capability, "CAP_", None),
+            (Names::Capability, "SYS_ADMIN", None),
+            (Names::Rlimit, "RLIMIT_NOFILE", Some(7)),
+            (Names::Rlimit, "RLIMIT_RTTIME", Some(15)),
+            (Names::IoClass, "IOPRIO_CLASS_IDLE", Some(3)),
+            (Names::MemPolicyFlag, "MPOL_F_STATIC_NODES", Some(15)),
+            (Names::MemPolicy, "MPOL_WEIGHTED_INTERLEAVE", Some(6)),
+            (Names::SchedPolicy, "SCHED_DEADLINE", Some(6)),
+            (
+                Names::SeccompFlag,
+                "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+                Some(5),
+            ),
+            (Names::SeccompFlag, "SECCOMP_FILTER_FLAG_-", None),
+            (Names::Device, "-", None),
+            (Names::Namespace, "", None),
+            (Names::Namespace, "time", Some(7)),
+            (Names::Arch, "SCMP_ARCH_SHEB", Some(22)),
+        ] {
+            assert_eq!(kind.number(name.bytes()), number, "{name}");
+        }
+        assert_eq!(Names::IoClass.word(1), Some("RT"));
+        assert_eq!(Names::IoClass.word(0), None);
+        assert_eq!(Names::SeccompFlag.word(3), None);
+    }
+
+    #[test]
+    fn enums_follow_their_words() {
+        let at = |names: Names, name: &str| names.number(name.bytes()).expect("a known name");
+        assert_eq!(
+            Propagation::from_number(at(Names::Propagation, "runbindable")),
+            Propagation::RecUnbindable
+        );
+        assert_eq!(
+            SeccompAction::from_number(at(Names::SeccompAction, "SCMP_ACT_NOTIFY")),
+            SeccompAction::Notify
+        );
+        assert_eq!(
+            SeccompOp::from_number(at(Names::SeccompOp, "SCMP_CMP_MASKED_EQ")),
+            SeccompOp::MaskedEq
+        );
+    }
+}
