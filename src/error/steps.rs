@@ -25,6 +25,22 @@ table! {
         // fs/, rootfs/
         OpenProc = "open a private procfs",
         OpenRootfs = "open the root filesystem",
+        SetPropagation = "set the propagation of \"/\"",
+        MountRootfs = "mount the root filesystem onto itself",
+        MakeMountPoint = "make the mount point of the",
+        OpenSource = "open the source of the",
+        Mount = "make the",
+        SetMountFlags = "set the flags of the",
+        CheckMount = "check the",
+        CopyUp = "copy the old content into the",
+        MakeDevice = "make the",
+        MakeLink = "make the",
+        MakeDirectory = "make the",
+        ProtectPath = "protect the",
+        OpenNull = "open a null device to mask paths with",
+        Pivot = "make the root filesystem the container's \"/\"",
+        BindConsole = "bind the terminal over /dev/console",
+        CloseFds = "close inherited file descriptors",
         // process attributes
         // start
         Exec = "execute",

@@ -12,6 +12,7 @@ pub mod key;
 pub mod memory;
 pub mod net;
 pub mod ns;
+pub mod path;
 pub mod proc;
 pub mod sched;
 pub mod sig;
