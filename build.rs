@@ -69,6 +69,12 @@ const LIMITS: &[(&str, usize, &str)] = &[
         "entries of the device, hugepage, rdma and unified lists of linux.resources together",
     ),
     ("NET_DEVICES", 256, "entries of linux.netDevices"),
+    ("CGROUP_HIERARCHIES", 16, "cgroup hierarchies"),
+    (
+        "CGROUP_BYTES",
+        32_768,
+        "bytes of cgroup paths, mount points and controller names",
+    ),
     ("ARENA_BYTES", 4 << 20, "bytes of text in the plan"),
     ("ID_BYTES", 1_024, "bytes of a container id"),
     (

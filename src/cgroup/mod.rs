@@ -1,1 +1,95 @@
-//! Room cgroup.
+//! Control groups: what the host has, where the container goes, and its way in and out.
+//!
+//! ```text
+//!  discover ──▶ Layout ──plan::cgroup──▶ CgroupPlan ──prepare──▶ directories, device rules, Record
+//!                                                                   │ clone3(INTO_CGROUP), enter
+//!                                              remove ◀── Record ◀──┘ (kept by state/)
+//! ```
+//!
+//! Hybrid hosts (v1 hierarchies and an empty v2 one beside them) count as v1; the v2 hierarchy is then one more row.
+#![forbid(unsafe_code)]
+
+mod hierarchies;
+
+pub use hierarchies::{Hierarchies, Hierarchy, Kinds};
+
+/// Which cgroup interface the host offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// No cgroup file system is mounted, or `--cgroup-manager=disabled`.
+    #[default]
+    None,
+    /// At least one v1 hierarchy with a controller is mounted (with or without a v2 hierarchy beside it).
+    V1,
+    /// One v2 hierarchy.
+    V2,
+}
+
+/// Who makes the container's cgroup: `--cgroup-manager`, `--systemd-cgroup`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Manager {
+    /// ocilet itself, by mkdir(2).
+    #[default]
+    Cgroupfs,
+    /// systemd, over D-Bus.
+    Systemd,
+    /// Nobody: the container stays in the cgroups of the runtime.
+    Disabled,
+}
+
+/// What the host has: one row per mounted hierarchy, whose path is the runtime's own cgroup in it.
+///
+/// Large: lives in .bss. Rows are in the order of /proc/self/cgroup; a v2 hierarchy is the last one.
+pub struct Layout {
+    /// The interface.
+    pub mode: Mode,
+    /// The mounted hierarchies.
+    pub hierarchies: Hierarchies,
+}
+
+impl Layout {
+    /// A host without cgroups; `discover` fills it in.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            mode: Mode::None,
+            hierarchies: Hierarchies::new(),
+        }
+    }
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where the container goes: one row per hierarchy, whose path is the container's cgroup in it; and its device rules.
+///
+/// Large: lives in .bss as a part of the plan.
+pub struct CgroupPlan {
+    /// The interface, or [`Mode::None`] when no cgroup is to be made.
+    pub mode: Mode,
+    /// The host has no cgroups (or none for devices) and only defaults were asked for: worth one warning.
+    pub warn: bool,
+    /// The container's cgroups.
+    pub hierarchies: Hierarchies,
+}
+
+impl CgroupPlan {
+    /// No cgroups at all.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            mode: Mode::None,
+            warn: false,
+            hierarchies: Hierarchies::new(),
+        }
+    }
+}
+
+impl Default for CgroupPlan {
+    fn default() -> Self {
+        Self::new()
+    }
+}

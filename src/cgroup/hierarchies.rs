@@ -1,0 +1,301 @@
+//! A list of hierarchies with one directory in each, packed into one text.
+//!
+//! The same shape serves the host's layout (directory = the runtime's own cgroup), the plan and the record of a
+//! container (directory = the container's cgroup). Per row the text holds `controllers`, then the directory as
+//! `mount point` + `path` with a NUL, then `the directory/tasks` with a NUL: every form that a syscall takes.
+#![forbid(unsafe_code)]
+
+use core::ffi::CStr;
+
+use crate::error::{At, Fault, Step};
+use crate::limits::{CGROUP_BYTES, CGROUP_HIERARCHIES, Limit};
+
+/// What a hierarchy can do, as bits: only what the runtime itself uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    /// The v2 hierarchy.
+    pub const UNIFIED: Self = Self(1);
+    /// A v1 hierarchy without a controller (`name=systemd`).
+    pub const NAMED: Self = Self(2);
+    /// Carries the v1 devices controller.
+    pub const DEVICES: Self = Self(4);
+    /// Carries the v1 freezer.
+    pub const FREEZER: Self = Self(8);
+    /// Carries the v1 cpuset controller, whose new groups refuse processes until they have cpus and mems.
+    pub const CPUSET: Self = Self(16);
+
+    /// Reads the second field of a line of /proc/self/cgroup; an empty one means v2.
+    #[must_use]
+    pub fn of(controllers: &[u8]) -> Self {
+        if controllers.is_empty() {
+            return Self::UNIFIED;
+        }
+        let mut kinds = Self(0);
+        for word in controllers.split(|byte| *byte == b',') {
+            kinds.0 |= match word {
+                b"devices" => Self::DEVICES.0,
+                b"freezer" => Self::FREEZER.0,
+                b"cpuset" => Self::CPUSET.0,
+                _ if word.starts_with(b"name=") => Self::NAMED.0,
+                _ => 0,
+            };
+        }
+        kinds
+    }
+
+    /// Whether all bits of `other` are set.
+    #[must_use]
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// One row, as offsets into the text.
+#[derive(Clone, Copy)]
+struct Row {
+    at: u32,
+    controllers: u16,
+    mount: u16,
+    dir: u16,
+    kinds: Kinds,
+    made: u8,
+    inode: u64,
+}
+
+const EMPTY: Row = Row {
+    at: 0,
+    controllers: 0,
+    mount: 0,
+    dir: 0,
+    kinds: Kinds(0),
+    made: 0,
+    inode: 0,
+};
+
+/// Hierarchies with one directory in each. Large: lives in .bss.
+pub struct Hierarchies {
+    count: u8,
+    used: u32,
+    rows: [Row; CGROUP_HIERARCHIES],
+    text: [u8; CGROUP_BYTES],
+}
+
+const _: () = assert!(
+    CGROUP_HIERARCHIES <= 64 && CGROUP_BYTES < 65_536,
+    "rows hold 8 and 16 bit numbers"
+);
+
+/// A row of [`Hierarchies`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hierarchy<'a> {
+    /// `cpu,cpuacct`, `name=systemd`, or empty for v2: as in /proc/self/cgroup.
+    pub controllers: &'a [u8],
+    /// The absolute mount point.
+    pub mount: &'a [u8],
+    /// The directory below the mount point: empty for its root, else with a leading slash and none at the end.
+    pub path: &'a [u8],
+    /// Mount point and path together.
+    pub dir: &'a CStr,
+    /// `dir` + `/tasks`.
+    pub tasks: &'a CStr,
+    /// What it can do.
+    pub kinds: Kinds,
+    /// The number of trailing components of `path` that were made for this container.
+    pub made: u8,
+    /// Identity of the directory when it was made (0: not made yet). The inode of `tasks` on v1, of the directory on v2.
+    pub inode: u64,
+}
+
+impl Hierarchies {
+    /// An empty list.
+    #[must_use]
+    #[allow(clippy::large_stack_arrays, reason = "only ever evaluated for statics")]
+    pub const fn new() -> Self {
+        Self {
+            count: 0,
+            used: 0,
+            rows: [EMPTY; CGROUP_HIERARCHIES],
+            text: [0; CGROUP_BYTES],
+        }
+    }
+
+    /// Forgets all rows.
+    pub fn clear(&mut self) {
+        self.count = 0;
+        self.used = 0;
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Adds a row. `path` is given in pieces, each of which is normalised: it must have a leading slash and none at the
+    /// end, or be empty.
+    ///
+    /// # Errors
+    /// The limits CGROUP_HIERARCHIES and CGROUP_BYTES.
+    pub fn push(&mut self, controllers: &[u8], mount: &[u8], path: &[&[u8]]) -> Result<(), Fault> {
+        let full = |limit| Fault::limit(Step::FindCgroups, limit, At::Nothing);
+        let at = self.used;
+        let row = usize::from(self.count);
+        if row >= CGROUP_HIERARCHIES {
+            return Err(full(Limit::CGROUP_HIERARCHIES));
+        }
+        let parts = [controllers, mount];
+        let whole = parts
+            .iter()
+            .chain(path)
+            .map(|part| part.len())
+            .sum::<usize>();
+        let dir = whole - controllers.len();
+        if at as usize + whole + dir + b"\0/tasks\0".len() > CGROUP_BYTES {
+            return Err(full(Limit::CGROUP_BYTES));
+        }
+        self.put(controllers);
+        for end in [&b"\0"[..], b"/tasks\0"] {
+            self.put(mount);
+            for piece in path {
+                self.put(piece);
+            }
+            self.put(end);
+        }
+        let short = |number: usize| u16::try_from(number).unwrap_or(0);
+        if let Some(slot) = self.rows.get_mut(row) {
+            *slot = Row {
+                at,
+                controllers: short(controllers.len()),
+                mount: short(mount.len()),
+                dir: short(dir),
+                kinds: Kinds::of(controllers),
+                made: 0,
+                inode: 0,
+            };
+            self.count += 1;
+        }
+        Ok(())
+    }
+
+    /// Appends bytes that `push` has found room for.
+    fn put(&mut self, bytes: &[u8]) {
+        let at = self.used as usize;
+        if let Some(room) = self.text.get_mut(at..at + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.used += u32::try_from(bytes.len()).unwrap_or(0);
+        }
+    }
+
+    /// Row `n`.
+    #[must_use]
+    pub fn get(&self, n: usize) -> Option<Hierarchy<'_>> {
+        let row = self.rows.get(..self.len())?.get(n)?;
+        let at = row.at as usize;
+        let start = at + usize::from(row.controllers);
+        let end = start + usize::from(row.dir);
+        let dir = self.text.get(start..=end)?;
+        let (mount, path) = self
+            .text
+            .get(start..end)?
+            .split_at_checked(usize::from(row.mount))?;
+        Some(Hierarchy {
+            controllers: self.text.get(at..start)?,
+            mount,
+            path,
+            dir: CStr::from_bytes_with_nul(dir).ok()?,
+            tasks: CStr::from_bytes_until_nul(self.text.get(end + 1..)?).ok()?,
+            kinds: row.kinds,
+            made: row.made,
+            inode: row.inode,
+        })
+    }
+
+    /// The rows.
+    pub fn iter(&self) -> impl Iterator<Item = Hierarchy<'_>> {
+        (0..self.len()).filter_map(|n| self.get(n))
+    }
+
+    /// Notes that the last `made` components of row `n` were made, and the identity of the directory.
+    pub fn mark(&mut self, n: usize, made: u8, inode: u64) {
+        if let Some(row) = self.rows.get_mut(n) {
+            row.made = made;
+            row.inode = inode;
+        }
+    }
+
+    /// Takes over the rows of `other`.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.count = other.count;
+        self.used = other.used;
+        self.rows = other.rows;
+        let used = other.used as usize;
+        if let (Some(to), Some(from)) = (self.text.get_mut(..used), other.text.get(..used)) {
+            to.copy_from_slice(from);
+        }
+    }
+}
+
+impl Default for Hierarchies {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hierarchies, Kinds};
+    use crate::error::Cause;
+    use crate::limits::{CGROUP_HIERARCHIES, Limit};
+
+    #[test]
+    fn rows_come_back() {
+        let mut list = Box::new(Hierarchies::new());
+        list.push(b"cpu,devices", b"/m/cpu", &[b"/own", b"/id"])
+            .unwrap();
+        list.push(b"", b"/m/unified", &[]).unwrap();
+        let row = list.get(0).unwrap();
+        assert_eq!(row.controllers, b"cpu,devices");
+        assert_eq!((row.mount, row.path), (&b"/m/cpu"[..], &b"/own/id"[..]));
+        assert_eq!(
+            (row.dir, row.tasks),
+            (c"/m/cpu/own/id", c"/m/cpu/own/id/tasks")
+        );
+        assert!(row.kinds.has(Kinds::DEVICES) && !row.kinds.has(Kinds::UNIFIED));
+        let row = list.get(1).unwrap();
+        assert_eq!(
+            (row.mount, row.path, row.dir),
+            (&b"/m/unified"[..], &b""[..], c"/m/unified")
+        );
+        assert_eq!(row.kinds, Kinds::UNIFIED);
+        assert_eq!(list.get(2), None);
+        list.mark(1, 2, 77);
+        let mut copy = Box::new(Hierarchies::new());
+        copy.copy_from(&list);
+        assert!(copy.iter().eq(list.iter()));
+        assert_eq!(copy.get(1).map(|row| (row.made, row.inode)), Some((2, 77)));
+    }
+
+    #[test]
+    fn capacities_are_named() {
+        let mut list = Box::new(Hierarchies::new());
+        for _ in 0..CGROUP_HIERARCHIES {
+            list.push(b"x", b"/m", &[b"/p"]).unwrap();
+        }
+        let fault = list.push(b"x", b"/m", &[b"/p"]).unwrap_err();
+        assert_eq!(fault.cause, Cause::Limit(Limit::CGROUP_HIERARCHIES));
+        list.clear();
+        let long = [b'x'; 8000];
+        assert!(list.push(b"x", &long, &[&long[..]]).is_ok());
+        let fault = list.push(b"x", &long, &[&long[..]]).unwrap_err();
+        assert_eq!(fault.cause, Cause::Limit(Limit::CGROUP_BYTES));
+        assert_eq!(list.len(), 1);
+    }
+}
