@@ -76,13 +76,14 @@ const LIMITS: &[(&str, usize, &str)] = &[
         "bytes of cgroup paths, mount points and controller names",
     ),
     ("ARENA_BYTES", 4 << 20, "bytes of text in the plan"),
-    ("ID_BYTES", 1_024, "bytes of a container id"),
+    ("ID_BYTES", 255, "bytes of a container id"),
     (
         "PRESERVE_FDS",
         1_024,
         "descriptors kept by --preserve-fds and LISTEN_FDS together",
     ),
-    ("STATE_BYTES", 65_536, "bytes of a state file"),
+    // Annotations are part of it; Kubernetes alone allows 256 KiB of them, and some engines store them twice.
+    ("STATE_BYTES", 1 << 20, "bytes of a state file"),
     ("CLI_WORDS", 4_096, "words of a command line"),
 ];
 

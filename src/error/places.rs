@@ -7,6 +7,8 @@ table! {
         Proc = "/proc",
         OwnBinary = "/proc/self/exe",
         DevNull = "/dev/null",
+        BootId = "/proc/sys/kernel/random/boot_id",
+        StartSocket = "start.sock",
         CgroupRoot = "/sys/fs/cgroup",
     }
 }

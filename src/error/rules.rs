@@ -13,6 +13,15 @@ table! {
         // plan/
         // cli/
         // state/
+        StateRoot = "must be a directory of the calling user that nobody else can write to, not /, and no symbolic link",
+        ContainerId = "invalid container ID format: allowed are letters, digits and _ + - . (at most 255, not . or ..)",
+        Exists = "container with given ID already exists",
+        NoContainer = "container does not exist",
+        NotRunning = "container not running",
+        HalfMade = "container does not exist: its creation was interrupted, `delete` removes what is left",
+        Corrupt = "the state file is damaged; `delete --force` removes the container",
+        NewerState = "the state file was written by a newer version",
+        Held = "another process works on it",
         // cgroup/
         // rootfs/
         // run/

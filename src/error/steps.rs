@@ -17,6 +17,16 @@ table! {
         AskHost = "examine the host",
         // state/
         OpenStateRoot = "open the state directory",
+        MakeStateRoot = "make the state directory",
+        ReserveId = "reserve the name of the container",
+        FindContainer = "find the container",
+        LockContainer = "lock the container",
+        ReadState = "read the state of the container",
+        WriteState = "write the state of the container",
+        RemoveState = "remove the state of the container",
+        FindInit = "find the process of the container",
+        Signal = "signal the container",
+        AwaitEnd = "wait for the end of the container",
         // cgroup/
         FindCgroups = "find the cgroup hierarchies",
         // run/

@@ -1,1 +1,23 @@
-//! Room state.
+//! What is remembered of containers: one directory for each under the root, mode 0700, whose creation is the claim to
+//! the name.
+//!
+//! ```text
+//!  <root>/<id>/            mkdir: the reservation; flock on it serializes create, start and delete
+//!      intent              boot and cgroup, before the cgroup is made: enough to clean up after a crash
+//!      start.sock          bound by the parent; exists until `start`: the difference of created and running
+//!      state               everything, once init waits for `start`
+//! ```
+//!
+//! Files are written under another name, flushed unless the file system is in memory, and renamed. Readers trust
+//! nothing: regular, ours, of limited size, right to the last bit. The only room that knows where all this is.
+#![forbid(unsafe_code)]
+
+mod dir;
+mod process;
+mod record;
+mod root;
+
+pub use dir::{Dir, START_SOCKET, Status};
+pub use process::Live;
+pub use record::{Boot, Identity, Intent, Record};
+pub use root::{Root, buffer, check_id};

@@ -8,15 +8,18 @@
 pub mod args;
 pub mod cred;
 pub mod exe;
+pub mod file;
 pub mod key;
 pub mod memory;
 pub mod net;
 pub mod ns;
 pub mod path;
+pub mod pidfd;
 pub mod proc;
 pub mod sched;
 pub mod sig;
 pub mod sock;
+pub mod time;
 
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use rustix::io::Errno;

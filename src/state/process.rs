@@ -1,0 +1,296 @@
+//! The init of a container as seen from outside: is it the one that was recorded, does it live, signal it, wait for it.
+//!
+//! A number alone is never trusted: the boot must be the same, and the pidfd's inode (Linux 6.9) or the start time must
+//! match, read while a pidfd holds the number. Without pidfds (before 5.3) the number is checked right before its use.
+#![forbid(unsafe_code)]
+
+use super::record::{Boot, Identity, decimal};
+use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
+use crate::sys::file::read_file;
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, pidfd, time};
+use core::ffi::CStr;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::CWD;
+
+/// Tick of waiting for a process without a pidfd, in nanoseconds.
+const TICK: u64 = 5_000_000;
+
+impl Boot {
+    /// This boot; all zeros where /proc is not there to ask.
+    #[must_use]
+    pub fn current() -> Self {
+        let mut text = [0; 36];
+        if read_file(CWD, c"/proc/sys/kernel/random/boot_id", &mut text).is_err() {
+            text.fill(0);
+        }
+        Self(text)
+    }
+}
+
+impl Identity {
+    /// Of a process that is known to live: a child of the caller, or one held by the pidfd.
+    #[must_use]
+    pub fn of(boot: Boot, pid: u32, pidfd: Option<BorrowedFd<'_>>) -> Self {
+        Self {
+            boot,
+            pid,
+            start: stat(pid).map_or(0, |stat| stat.start),
+            inode: pidfd.map_or(0, pidfd::inode),
+        }
+    }
+
+    /// The process if it lives, `None` if it has ended (a zombie counts as ended) or its number is another's by now.
+    pub fn find(&self, boot: &Boot) -> Result<Option<Live>, Fault> {
+        if self.boot != *boot || self.pid == 0 {
+            return Ok(None);
+        }
+        let handle = match pidfd::open(self.pid) {
+            Ok(handle) => Some(handle),
+            // EINVAL: the number is that of a thread by now.
+            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+            Err(Errno::NOSYS | Errno::PERM) => None,
+            Err(errno) => return Err(errno).step_at(Step::FindInit, At::Number(self.pid)),
+        };
+        let live = Live {
+            identity: *self,
+            handle,
+        };
+        Ok(live.is_the_one()?.then_some(live))
+    }
+}
+
+/// A process that was alive and the recorded one when it was looked at.
+pub struct Live {
+    identity: Identity,
+    handle: Option<OwnedFd>,
+}
+
+impl Live {
+    /// Its number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.identity.pid
+    }
+
+    /// Sends it a signal. A process that ended is [`Rule::NotRunning`].
+    pub fn signal(&self, signal: u32) -> Result<(), Fault> {
+        let sent = match &self.handle {
+            Some(handle) => match pidfd::send_signal(handle, signal) {
+                // Linux 5.1 lacks nothing else: a seccomp filter around us may know only kill(2).
+                Err(Errno::NOSYS) => self.signal_by_number(signal)?,
+                sent => sent,
+            },
+            None => self.signal_by_number(signal)?,
+        };
+        match sent {
+            Err(Errno::SRCH) => Err(Fault::rule(Step::Signal, Rule::NotRunning, At::Nothing)),
+            sent => sent.step_at(Step::Signal, At::Number(self.identity.pid)),
+        }
+    }
+
+    fn signal_by_number(&self, signal: u32) -> Result<Result<(), Errno>, Fault> {
+        if !self.is_the_one()? {
+            return Ok(Err(Errno::SRCH));
+        }
+        Ok(pidfd::kill(self.identity.pid, signal))
+    }
+
+    /// Waits until it has ended, at most `seconds`.
+    pub fn await_end(&self, seconds: u16) -> Result<(), Fault> {
+        let at = At::Number(self.identity.pid);
+        let deadline =
+            time::monotonic().saturating_add(u64::from(seconds).saturating_mul(1_000_000_000));
+        loop {
+            let left = deadline.saturating_sub(time::monotonic());
+            let ended = match &self.handle {
+                Some(handle) => readable(handle.as_fd(), left).step_at(Step::AwaitEnd, at)?,
+                None => {
+                    pause(left.min(TICK));
+                    !self.is_the_one()?
+                }
+            };
+            if ended {
+                return Ok(());
+            }
+            if left == 0 {
+                return Err(Fault {
+                    step: Step::AwaitEnd,
+                    cause: Cause::Timeout(seconds),
+                    at,
+                });
+            }
+        }
+    }
+
+    /// Whether the number still belongs to the recorded process, and that has not ended.
+    fn is_the_one(&self) -> Result<bool, Fault> {
+        if let Some(handle) = &self.handle {
+            // Readable means that the process has ended, reaped or not.
+            if readable(handle.as_fd(), 0).step(Step::FindInit)? {
+                return Ok(false);
+            }
+            let inode = if self.identity.inode == 0 {
+                0
+            } else {
+                pidfd::inode(handle.as_fd())
+            };
+            if inode != 0 {
+                return Ok(inode == self.identity.inode);
+            }
+        }
+        match stat(self.identity.pid) {
+            Ok(stat) => Ok(stat.alive && stat.start == self.identity.start),
+            Err(Errno::NOENT | Errno::SRCH) => Ok(false),
+            Err(errno) => Err(errno).step_at(Step::FindInit, At::Number(self.identity.pid)),
+        }
+    }
+}
+
+/// Whether a descriptor becomes readable within `nanoseconds`.
+fn readable(fd: BorrowedFd<'_>, nanoseconds: u64) -> Result<bool, Errno> {
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    match poll(&mut fds, Some(&span(nanoseconds))) {
+        Ok(n) => Ok(n > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Lets `nanoseconds` pass, or less when a signal arrives.
+pub(super) fn pause(nanoseconds: u64) {
+    let _ = poll(&mut [], Some(&span(nanoseconds)));
+}
+
+fn span(nanoseconds: u64) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(0),
+        tv_nsec: i64::try_from(nanoseconds % 1_000_000_000).unwrap_or(0),
+    }
+}
+
+/// Two fields of /proc/PID/stat.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    alive: bool,
+    start: u64,
+}
+
+fn stat(pid: u32) -> Result<Stat, Errno> {
+    let mut path = *b"/proc/0000000000/stat\0";
+    let mut buffer = [0; 1024];
+    let path = stat_path(pid, &mut path).ok_or(Errno::NOENT)?;
+    parse_stat(read_file(CWD, path, &mut buffer)?).ok_or(Errno::IO)
+}
+
+/// `/proc/PID/stat`, written right-aligned over the template.
+fn stat_path(pid: u32, template: &mut [u8; 22]) -> Option<&CStr> {
+    let mut rest = pid;
+    let mut digits = 0_usize;
+    for byte in template.iter_mut().skip(6).take(10).rev() {
+        if rest == 0 && digits > 0 {
+            break;
+        }
+        *byte = b'0'.wrapping_add((rest % 10) as u8 & 0xf);
+        rest /= 10;
+        digits = digits.saturating_add(1);
+    }
+    let start = 10_usize.checked_sub(digits)?;
+    for (to, byte) in template.iter_mut().skip(start).zip(b"/proc/") {
+        *to = *byte;
+    }
+    CStr::from_bytes_with_nul(template.get(start..)?).ok()
+}
+
+/// The name of the process is in parentheses and may hold any byte: the last parenthesis ends it (man 5 proc).
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let name_end = text.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = text
+        .get(name_end.checked_add(2)?..)?
+        .split(|byte| *byte == b' ');
+    let state = fields.next()?;
+    // The state is field 3, the start time field 22.
+    let start = decimal(fields.nth(18)?)?;
+    Some(Stat {
+        alive: !matches!(state, b"Z" | b"X" | b"x"),
+        start,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Boot, Identity, Stat, parse_stat, stat, stat_path};
+
+    #[test]
+    fn stat_lines() {
+        let line = |name: &str, state: &str| {
+            format!("7 ({name}) {state} 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 2 3\n")
+        };
+        let ok = |alive| {
+            Some(Stat {
+                alive,
+                start: 987_654,
+            })
+        };
+        assert_eq!(parse_stat(line("sh", "S").as_bytes()), ok(true));
+        assert_eq!(parse_stat(line("a) Z 1 (b", "R").as_bytes()), ok(true));
+        assert_eq!(parse_stat(line("a\nb c", "Z").as_bytes()), ok(false));
+        assert_eq!(parse_stat(line("", "X").as_bytes()), ok(false));
+        assert_eq!(parse_stat(b"7 (sh) S 1 7"), None);
+        assert_eq!(parse_stat(b""), None);
+    }
+
+    #[test]
+    fn paths() {
+        for pid in [0, 1, 42, 4_194_304, u32::MAX] {
+            let mut buffer = *b"/proc/0000000000/stat\0";
+            let path = stat_path(pid, &mut buffer).unwrap();
+            assert_eq!(path.to_str().unwrap(), format!("/proc/{pid}/stat"));
+        }
+    }
+
+    #[test]
+    fn a_child_is_found_signalled_and_gone() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("100")
+            .spawn()
+            .unwrap();
+        let boot = Boot::current();
+        let handle = crate::sys::pidfd::open(child.id()).unwrap();
+        let identity = Identity::of(boot, child.id(), Some(rustix::fd::AsFd::as_fd(&handle)));
+        assert!(stat(child.id()).unwrap().alive);
+
+        for stranger in [
+            Identity {
+                start: identity.start + 1,
+                inode: 0,
+                ..identity
+            },
+            Identity {
+                boot: Boot([b'x'; 36]),
+                ..identity
+            },
+            Identity { pid: 0, ..identity },
+        ] {
+            assert!(stranger.find(&boot).unwrap().is_none());
+        }
+        if identity.inode != 0 {
+            let stranger = Identity {
+                inode: identity.inode + 1,
+                ..identity
+            };
+            assert!(stranger.find(&boot).unwrap().is_none());
+        }
+
+        let live = identity.find(&boot).unwrap().unwrap();
+        assert!(live.await_end(0).is_err());
+        live.signal(9).unwrap();
+        live.await_end(10).unwrap();
+        assert!(
+            identity.find(&boot).unwrap().is_none(),
+            "a zombie has ended"
+        );
+        child.wait().unwrap();
+        assert!(identity.find(&boot).unwrap().is_none());
+        assert!(live.signal(9).is_err());
+    }
+}

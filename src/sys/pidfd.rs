@@ -1,0 +1,57 @@
+//! Processes by descriptor: what `state`, `kill` and `delete` need of them.
+//!
+//! # Safety
+//!
+//! Signals are sent to other processes; no memory of this one is involved.
+#![allow(unsafe_code)]
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+/// The type that fstatfs(2) reports for pidfs: `PIDFS_MAGIC` of linux/magic.h.
+const PIDFS: u64 = 0x5049_4446;
+
+/// `int pidfd_open(pid_t pid, unsigned int flags)`, man 2 pidfd_open, Linux 5.3. ESRCH: no such process.
+pub fn open(pid: u32) -> Result<OwnedFd, Errno> {
+    rustix::process::pidfd_open(number(pid)?, PidfdFlags::empty())
+}
+
+/// The inode of a pidfd where it identifies the process for the whole uptime (pidfs, Linux 6.9); 0 where it does not.
+#[must_use]
+pub fn inode(pidfd: BorrowedFd<'_>) -> u64 {
+    match rustix::fs::fstatfs(pidfd) {
+        Ok(fs) if u64::try_from(fs.f_type) == Ok(PIDFS) => {
+            rustix::fs::fstat(pidfd).map_or(0, |stat| stat.st_ino)
+        }
+        _ => 0,
+    }
+}
+
+/// `int pidfd_send_signal(int pidfd, int sig, siginfo_t *info, unsigned int flags)`, man 2, Linux 5.1.
+/// ESRCH: it has ended; EPERM: not ours to signal; EINVAL: no such signal.
+pub fn send_signal(pidfd: impl AsFd, signal: u32) -> Result<(), Errno> {
+    rustix::process::pidfd_send_signal(pidfd, by_number(signal)?)
+}
+
+/// `int kill(pid_t pid, int sig)`, man 2 kill: for kernels without pidfds.
+pub fn kill(pid: u32, signal: u32) -> Result<(), Errno> {
+    rustix::process::kill_process(number(pid)?, by_number(signal)?)
+}
+
+/// A process id other than 0, which would mean the caller's own group.
+fn number(pid: u32) -> Result<Pid, Errno> {
+    i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or(Errno::SRCH)
+}
+
+/// Signals 1 to 64, those of musl's own use included: they go to other processes.
+fn by_number(signal: u32) -> Result<Signal, Errno> {
+    match i32::try_from(signal) {
+        // SAFETY: the number is in the range of the kernel's signals; it is only passed to a syscall.
+        Ok(raw @ 1..=64) => Ok(unsafe { Signal::from_raw_unchecked(raw) }),
+        _ => Err(Errno::INVAL),
+    }
+}
