@@ -11,6 +11,14 @@ table! {
         Never = "this cannot happen; please report it",
         // config/
         // plan/
+        ProcessMissing = "a container needs a process; add process to config.json",
+        LaterUserNamespace = "user namespaces are not made by this version; remove this entry",
+        LaterSeccomp = "seccomp filters are not applied by this version; remove linux.seccomp",
+        LaterHooks = "hooks are not run by this version; remove them",
+        LaterLabel = "AppArmor and SELinux labels are not applied by this version; remove them",
+        LaterNetDevices = "network devices are not moved by this version; remove linux.netDevices",
+        LaterIntelRdt = "resctrl groups are not made by this version; remove linux.intelRdt",
+        NodeList = "must be a list of NUMA nodes below 1024, like 0-3,7",
         // cli/
         // state/
         StateRoot = "must be a directory of the calling user that nobody else can write to, not /, and no symbolic link",

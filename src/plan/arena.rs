@@ -111,6 +111,12 @@ impl<const N: usize> Arena<N> {
         rest.split(|byte| *byte == 0).next().unwrap_or(&[])
     }
 
+    /// Bytes in use, NULs included.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.max(1)
+    }
+
     /// The whole block from one string on: `count` strings that were pushed one after another can be walked there.
     #[must_use]
     pub fn from(&self, text: Str) -> &[u8] {
@@ -118,11 +124,34 @@ impl<const N: usize> Arena<N> {
     }
 }
 
+/// The decimal digits of a number.
+pub fn decimal(number: i64) -> impl Iterator<Item = u8> + Clone {
+    let mut digits = [0_u8; 20];
+    let mut rest = number.unsigned_abs();
+    let mut len = 0;
+    for slot in digits.iter_mut().rev() {
+        *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        len += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    (number < 0).then_some(b'-').into_iter().chain(digits.into_iter().skip(20 - len))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Arena, Str};
     use crate::error::{Cause, Rule};
     use crate::limits::Limit;
+
+    #[test]
+    fn decimals() {
+        for number in [0, 7, -7, 10, i64::MAX, i64::MIN] {
+            assert_eq!(super::decimal(number).collect::<Vec<_>>(), number.to_string().as_bytes());
+        }
+    }
 
     #[test]
     fn strings_come_back() {

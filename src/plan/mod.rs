@@ -5,5 +5,5 @@
 #![forbid(unsafe_code)]
 
 pub mod arena;
-pub mod op;
-pub mod options;
+pub mod process;
+pub mod route;

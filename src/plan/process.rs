@@ -1,0 +1,307 @@
+//! The process: its words, its environment, and every attribute it starts with.
+#![forbid(unsafe_code)]
+
+use heapless::Vec;
+
+use super::arena::{Arena, Str, decimal};
+use super::route::push;
+use crate::config::Pools;
+use crate::config::{Capabilities, Config, ConsoleSize, Linux, Rlimit, Scheduler, Text};
+use crate::error::{At, Fault, Rule, Step};
+use crate::limits::{ARG_BYTES, ENV, GROUPS, Limit};
+
+/// A number of strings that lie one behind the other in the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The first one.
+    pub first: Str,
+    /// How many.
+    pub count: usize,
+}
+
+impl Words {
+    const NONE: Self = Self { first: Str::EMPTY, count: 0 };
+}
+
+/// NUMA nodes, a bit each.
+pub type Nodes = [usize; 1024 / usize::BITS as usize];
+
+/// Everything that execve and the steps before it need.
+pub struct Process {
+    /// argv.
+    pub args: Words,
+    /// envp, each name once.
+    pub env: Words,
+    /// The value of PATH in env, if it is there.
+    pub path: Option<Str>,
+    /// env has a HOME that is not empty.
+    pub has_home: bool,
+    /// Made when missing.
+    pub cwd: Str,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// All supplementary groups.
+    pub groups: Vec<u32, GROUPS>,
+    /// The five sets, or leave them as setresuid leaves them.
+    pub capabilities: Option<Capabilities>,
+    /// Set exactly, each resource at most once.
+    pub rlimits: Vec<Rlimit, 16>,
+    /// PR_SET_NO_NEW_PRIVS.
+    pub no_new_privileges: bool,
+    /// The text for oom_score_adj.
+    pub oom_score_adj: Option<Str>,
+    /// sched_setattr.
+    pub scheduler: Option<Scheduler>,
+    /// ioprio_set: class and level.
+    pub io_priority: Option<(u32, u32)>,
+    /// personality.
+    pub personality: Option<u32>,
+    /// set_mempolicy: mode with its flags, and the nodes.
+    pub memory_policy: Option<(u32, Nodes)>,
+    /// A pseudoterminal is its stdio.
+    pub terminal: bool,
+    /// Size of the terminal, if not that of the caller's.
+    pub console_size: Option<ConsoleSize>,
+}
+
+impl Process {
+    /// Nothing yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            args: Words::NONE,
+            env: Words::NONE,
+            path: None,
+            has_home: false,
+            cwd: Str::EMPTY,
+            uid: 0,
+            gid: 0,
+            umask: 0o022,
+            groups: Vec::new(),
+            capabilities: None,
+            rlimits: Vec::new(),
+            no_new_privileges: false,
+            oom_score_adj: None,
+            scheduler: None,
+            io_priority: None,
+            personality: None,
+            memory_policy: None,
+            terminal: false,
+            console_size: None,
+        }
+    }
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Fills `into` from `process`, `linux.personality` and `linux.memoryPolicy`.
+///
+/// # Errors
+///
+/// No process; security labels, which this version does not set; too much text.
+pub fn make(
+    config: &Config,
+    pools: &Pools,
+    doc: &[u8],
+    arena: &mut Arena,
+    seen: &mut Seen,
+    into: &mut Process,
+) -> Result<(), Fault> {
+    let Some(process) = &config.process else {
+        return Err(Fault::rule(Step::MakePlan, Rule::ProcessMissing, At::Nothing));
+    };
+    for label in [process.apparmor_profile, process.selinux_label].into_iter().flatten() {
+        return Err(Fault::rule(Step::MakePlan, Rule::LaterLabel, label.place()));
+    }
+    let before = arena.used();
+    into.args = words(process.args.of(&pools.args), doc, arena)?;
+    environment(process.env.of(&pools.env), doc, arena, seen, into)?;
+    if arena.used() - before > ARG_BYTES {
+        return Err(Fault::limit(Step::MakePlan, Limit::ARG_BYTES, At::Byte(process.at)));
+    }
+    into.cwd = push(arena, process.cwd, doc)?;
+    into.uid = process.user.uid;
+    into.gid = process.user.gid;
+    into.umask = process.user.umask.unwrap_or(0o022);
+    // Both capacities are the parser's own, so neither list can be too long here.
+    let _ = into.groups.extend_from_slice(process.user.additional_gids.of(&pools.groups));
+    let _ = into.rlimits.extend_from_slice(process.rlimits.of(&pools.rlimits));
+    into.capabilities = process.capabilities;
+    into.no_new_privileges = process.no_new_privileges;
+    into.scheduler = process.scheduler;
+    into.io_priority = process.io_priority.map(|io| (u32::from(io.class), u32::from(io.priority)));
+    into.terminal = process.terminal;
+    into.console_size = process.console_size;
+    into.oom_score_adj =
+        process.oom_score_adj.map(|score| arena.push_iter(decimal(i64::from(score)))).transpose()?;
+    match &config.linux {
+        Some(linux) => machine(linux, doc, into),
+        None => Ok(()),
+    }
+}
+
+/// What belongs to the process but stands under `linux`.
+fn machine(linux: &Linux, doc: &[u8], into: &mut Process) -> Result<(), Fault> {
+    /// PER_LINUX32, linux/personality.h.
+    const LINUX32: u32 = 8;
+    into.personality = linux.personality.map(|persona| if persona.linux32 { LINUX32 } else { 0 });
+    if let Some(policy) = linux.memory_policy {
+        let fault = Fault::rule(Step::MakePlan, Rule::NodeList, At::Byte(policy.at));
+        let flags = u32::try_from(policy.flags).map_err(|_| fault)?;
+        let mut nodes: Nodes = [0; 1024 / usize::BITS as usize];
+        if let Some(text) = policy.nodes {
+            node_list(text.bytes(doc), &mut nodes).ok_or(Fault { at: text.place(), ..fault })?;
+        }
+        into.memory_policy = Some((u32::from(policy.mode) | flags, nodes));
+    }
+    Ok(())
+}
+
+fn words(texts: &[Text], doc: &[u8], arena: &mut Arena) -> Result<Words, Fault> {
+    let mut words = Words::NONE;
+    for text in texts {
+        let word = push(arena, *text, doc)?;
+        if words.count == 0 {
+            words.first = word;
+        }
+        words.count += 1;
+    }
+    Ok(words)
+}
+
+/// Which names of the environment have been seen: indexes plus one, by hash of the name. Twice the capacity, so that a
+/// free slot is always near; only as much of it is used (and touched) as the environment is long.
+pub type Seen = [u32; 2 * ENV];
+
+/// The environment, each name once: the last entry of a name wins, as in runc; getenv would take the first.
+fn environment(
+    entries: &[Text],
+    doc: &[u8],
+    arena: &mut Arena,
+    seen: &mut Seen,
+    into: &mut Process,
+) -> Result<(), Fault> {
+    let size = (entries.len() * 2).next_power_of_two();
+    let table = seen.get_mut(..size).unwrap_or(&mut []);
+    table.fill(0);
+    for (index, text) in entries.iter().enumerate().rev() {
+        remember(index, *text, entries, doc, table);
+    }
+    for (index, text) in entries.iter().enumerate() {
+        if !is_last(index, *text, entries, doc, table) {
+            continue;
+        }
+        let mut bytes = text.bytes(doc);
+        let home = starts_with(text.bytes(doc), b"HOME=");
+        if home && bytes.nth(5).is_none() {
+            // An empty HOME is replaced by the one of /etc/passwd.
+            continue;
+        }
+        into.has_home |= home;
+        let entry = push(arena, *text, doc)?;
+        if into.env.count == 0 {
+            into.env.first = entry;
+        }
+        into.env.count += 1;
+        if starts_with(text.bytes(doc), b"PATH=") {
+            into.path = Some(Str { at: entry.at + 5, len: entry.len - 5 });
+        }
+    }
+    Ok(())
+}
+
+fn starts_with(mut bytes: impl Iterator<Item = u8>, prefix: &[u8]) -> bool {
+    prefix.iter().all(|byte| bytes.next() == Some(*byte))
+}
+
+fn name(text: Text, doc: &[u8]) -> impl Iterator<Item = u8> + use<'_> {
+    text.bytes(doc).take_while(|byte| *byte != b'=')
+}
+
+/// The slots where a name may be, starting at its hash (FNV-1a).
+fn slots(text: Text, doc: &[u8], size: usize) -> impl Iterator<Item = usize> + use<> {
+    let hash = name(text, doc).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let start = usize::try_from(hash >> 32).unwrap_or(0);
+    (0..size).map(move |step| (start + step) & (size - 1))
+}
+
+/// Enters an index under its name, unless a later entry has the name.
+fn remember(index: usize, text: Text, entries: &[Text], doc: &[u8], table: &mut [u32]) {
+    for slot in slots(text, doc, table.len()) {
+        let Some(entry) = table.get_mut(slot) else { return };
+        match entries.get((*entry as usize).wrapping_sub(1)) {
+            None => {
+                *entry = u32::try_from(index + 1).unwrap_or(0);
+                return;
+            }
+            Some(other) if name(*other, doc).eq(name(text, doc)) => return,
+            Some(_) => {}
+        }
+    }
+}
+
+/// Whether this index is the one that was entered under its name.
+fn is_last(index: usize, text: Text, entries: &[Text], doc: &[u8], table: &[u32]) -> bool {
+    for slot in slots(text, doc, table.len()) {
+        let entry = table.get(slot).map_or(0, |entry| *entry as usize);
+        match entries.get(entry.wrapping_sub(1)) {
+            None => return false,
+            Some(other) if name(*other, doc).eq(name(text, doc)) => return entry == index + 1,
+            Some(_) => {}
+        }
+    }
+    false
+}
+
+/// "0-3,7" as bits; `None` for anything else, or for a node of 1024 and more.
+fn node_list(text: impl Iterator<Item = u8>, nodes: &mut Nodes) -> Option<()> {
+    let mut first: Option<usize> = None;
+    let mut number: Option<usize> = None;
+    for byte in text.chain(*b",") {
+        match byte {
+            b'0'..=b'9' => number = Some(number.unwrap_or(0).checked_mul(10)?.checked_add(usize::from(byte - b'0'))?),
+            b'-' if first.is_none() => first = Some(number.take()?),
+            b',' => {
+                let last = number.take()?;
+                if last >= 1024 {
+                    return None;
+                }
+                for node in first.take().unwrap_or(last)..=last {
+                    *nodes.get_mut(node / usize::BITS as usize)? |= 1 << (node % usize::BITS as usize);
+                }
+            }
+            b' ' => {}
+            _ => return None,
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Nodes, node_list};
+
+    fn nodes(text: &str) -> Option<usize> {
+        let mut set: Nodes = [0; 1024 / usize::BITS as usize];
+        node_list(text.bytes(), &mut set).map(|()| set[0])
+    }
+
+    #[test]
+    fn node_lists() {
+        let cases = [("0", Some(1)), ("0-3,7", Some(0x8f)), ("63", Some(1 << 63)), ("", None), ("1-", None), ("-1", None)];
+        for (text, bits) in cases {
+            assert_eq!(nodes(text), bits, "{text}");
+        }
+        assert_eq!((nodes("1023"), nodes("1024"), nodes("3-1"), nodes("x")), (Some(0), None, Some(0), None));
+    }
+}

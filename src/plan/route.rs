@@ -1,0 +1,195 @@
+//! Which processes it takes to reach the container's namespaces.
+//!
+//! A new pid namespace is entered by being born in it, and so is a joined one after setns; a time namespace takes its
+//! offsets before its first process. So some mixtures need a process in the middle, and this file says which.
+#![forbid(unsafe_code)]
+
+use heapless::Vec;
+
+use super::arena::{Arena, Str};
+use crate::config::{Config, Namespace, NamespaceKind, TimeOffset};
+use crate::config::{Pools, Text};
+use crate::error::{At, Fault, Rule, Step};
+
+/// The way from the runtime to the container's first process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// One clone.
+    Direct,
+    /// A process in the middle joins or makes the namespaces that only take effect on children, then clones the
+    /// container's first process as its own sibling.
+    Middle,
+}
+
+/// A namespace to join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// Which.
+    pub kind: NamespaceKind,
+    /// Its file on the host.
+    pub path: Str,
+    /// Offset of the entry in config.json.
+    pub at: u32,
+}
+
+/// A set of namespace kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    /// With one more.
+    #[must_use]
+    pub fn with(self, kind: NamespaceKind) -> Self {
+        Self(self.0 | (1 << kind as u8))
+    }
+
+    /// Whether it is among them.
+    #[must_use]
+    pub fn has(self, kind: NamespaceKind) -> bool {
+        self.0 & (1 << kind as u8) != 0
+    }
+}
+
+/// All namespaces of the container that are not the runtime's own.
+pub struct Namespaces {
+    /// The way there.
+    pub route: Route,
+    /// Made for this container.
+    pub new: Kinds,
+    /// Joined by path, mount last.
+    pub joins: Vec<Join, 8>,
+    /// The text for `timens_offsets`, empty when there is none.
+    pub time_offsets: Str,
+}
+
+impl Namespaces {
+    /// None at all.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { route: Route::Direct, new: Kinds(0), joins: Vec::new(), time_offsets: Str::EMPTY }
+    }
+
+    /// Whether the container is not in the runtime's namespace of this kind.
+    #[must_use]
+    pub fn own(&self, kind: NamespaceKind) -> bool {
+        self.new.has(kind) || self.joined(kind)
+    }
+
+    /// Whether the namespace of this kind is one that existed before.
+    #[must_use]
+    pub fn joined(&self, kind: NamespaceKind) -> bool {
+        self.joins.iter().any(|join| join.kind == kind)
+    }
+}
+
+impl Default for Namespaces {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The way for these new and joined kinds.
+fn route(new: Kinds, joined: Kinds) -> Route {
+    use NamespaceKind::{Pid, Time};
+    if joined.has(Pid) || joined.has(Time) || new.has(Time) { Route::Middle } else { Route::Direct }
+}
+
+/// Fills `into` from `linux.namespaces` and `linux.timeOffsets`.
+///
+/// # Errors
+///
+/// A user namespace, which this version does not make; a full arena.
+pub fn make(
+    config: &Config,
+    pools: &Pools,
+    doc: &[u8],
+    arena: &mut Arena,
+    into: &mut Namespaces,
+) -> Result<(), Fault> {
+    let Some(linux) = &config.linux else {
+        return Ok(());
+    };
+    let mut joined = Kinds::default();
+    let mut mount = None;
+    for &Namespace { at, kind, path } in linux.namespaces.of(&pools.namespaces) {
+        if kind == NamespaceKind::User {
+            return Err(Fault::rule(Step::MakePlan, Rule::LaterUserNamespace, At::Byte(at)));
+        }
+        let Some(path) = path else {
+            into.new = into.new.with(kind);
+            continue;
+        };
+        joined = joined.with(kind);
+        let join = Join { kind, path: push(arena, path, doc)?, at };
+        if kind == NamespaceKind::Mount {
+            // setns to a mount namespace changes what paths mean, so it comes after everything else.
+            mount = Some(join);
+        } else {
+            let _ = into.joins.push(join);
+        }
+    }
+    if let Some(join) = mount {
+        let _ = into.joins.push(join);
+    }
+    into.route = route(into.new, joined);
+    if let Some(offsets) = linux.time_offsets {
+        into.time_offsets = arena.push_iter(
+            line(b"monotonic ", offsets.monotonic).chain(line(b"boottime ", offsets.boottime)),
+        )?;
+    }
+    Ok(())
+}
+
+/// A text of the document as a string of the arena, with its place in a fault.
+///
+/// # Errors
+///
+/// A full arena, or a NUL in the text.
+pub fn push(arena: &mut Arena, text: Text, doc: &[u8]) -> Result<Str, Fault> {
+    arena.push_iter(text.bytes(doc)).map_err(|fault| fault.or_at(text.place()))
+}
+
+/// One line for `/proc/self/timens_offsets`, man 7 time_namespaces.
+fn line(clock: &'static [u8], offset: Option<TimeOffset>) -> impl Iterator<Item = u8> {
+    let text = offset.map(|TimeOffset { secs, nanosecs }| {
+        let seconds = super::arena::decimal(secs);
+        let nanoseconds = super::arena::decimal(i64::from(nanosecs));
+        clock.iter().copied().chain(seconds).chain(*b" ").chain(nanoseconds).chain(*b"\n")
+    });
+    text.into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kinds, Route, line, route};
+    use crate::config::{NamespaceKind, TimeOffset};
+    use NamespaceKind::{Cgroup, Ipc, Mount, Network, Pid, Time, Uts};
+
+    fn kinds(list: &[NamespaceKind]) -> Kinds {
+        list.iter().fold(Kinds::default(), |set, kind| set.with(*kind))
+    }
+
+    #[test]
+    fn who_needs_a_middle() {
+        let all = [Pid, Network, Mount, Ipc, Uts, Cgroup];
+        let cases: [(&[NamespaceKind], &[NamespaceKind], Route); 7] = [
+            (&[], &[], Route::Direct),
+            (&all, &[], Route::Direct),
+            (&[Mount], &[Network, Ipc, Uts, Cgroup], Route::Direct),
+            (&[], &[Mount], Route::Direct),
+            (&[Mount], &[Pid], Route::Middle),
+            (&[Pid, Time], &[], Route::Middle),
+            (&[Pid], &[Time], Route::Middle),
+        ];
+        for (new, joined, way) in cases {
+            assert_eq!(route(kinds(new), kinds(joined)), way, "{new:?} {joined:?}");
+        }
+    }
+
+    #[test]
+    fn offsets_as_the_kernel_reads_them() {
+        let offset = TimeOffset { secs: -5, nanosecs: 7 };
+        assert_eq!(line(b"boottime ", Some(offset)).collect::<Vec<_>>(), b"boottime -5 7\n");
+        assert_eq!(line(b"boottime ", None).count(), 0);
+    }
+}
