@@ -137,7 +137,10 @@ pub fn decimal(number: i64) -> impl Iterator<Item = u8> + Clone {
             break;
         }
     }
-    (number < 0).then_some(b'-').into_iter().chain(digits.into_iter().skip(20 - len))
+    (number < 0)
+        .then_some(b'-')
+        .into_iter()
+        .chain(digits.into_iter().skip(20 - len))
 }
 
 #[cfg(test)]
@@ -149,7 +152,10 @@ mod tests {
     #[test]
     fn decimals() {
         for number in [0, 7, -7, 10, i64::MAX, i64::MIN] {
-            assert_eq!(super::decimal(number).collect::<Vec<_>>(), number.to_string().as_bytes());
+            assert_eq!(
+                super::decimal(number).collect::<Vec<_>>(),
+                number.to_string().as_bytes()
+            );
         }
     }
 

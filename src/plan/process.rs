@@ -20,7 +20,10 @@ pub struct Words {
 }
 
 impl Words {
-    const NONE: Self = Self { first: Str::EMPTY, count: 0 };
+    const NONE: Self = Self {
+        first: Str::EMPTY,
+        count: 0,
+    };
 }
 
 /// NUMA nodes, a bit each.
@@ -116,32 +119,48 @@ pub fn make(
     into: &mut Process,
 ) -> Result<(), Fault> {
     let Some(process) = &config.process else {
-        return Err(Fault::rule(Step::MakePlan, Rule::ProcessMissing, At::Nothing));
+        return Err(Fault::rule(
+            Step::MakePlan,
+            Rule::ProcessMissing,
+            At::Nothing,
+        ));
     };
-    for label in [process.apparmor_profile, process.selinux_label].into_iter().flatten() {
+    if let Some(label) = process.apparmor_profile.or(process.selinux_label) {
         return Err(Fault::rule(Step::MakePlan, Rule::LaterLabel, label.place()));
     }
     let before = arena.used();
     into.args = words(process.args.of(&pools.args), doc, arena)?;
     environment(process.env.of(&pools.env), doc, arena, seen, into)?;
     if arena.used() - before > ARG_BYTES {
-        return Err(Fault::limit(Step::MakePlan, Limit::ARG_BYTES, At::Byte(process.at)));
+        return Err(Fault::limit(
+            Step::MakePlan,
+            Limit::ARG_BYTES,
+            At::Byte(process.at),
+        ));
     }
     into.cwd = push(arena, process.cwd, doc)?;
     into.uid = process.user.uid;
     into.gid = process.user.gid;
     into.umask = process.user.umask.unwrap_or(0o022);
     // Both capacities are the parser's own, so neither list can be too long here.
-    let _ = into.groups.extend_from_slice(process.user.additional_gids.of(&pools.groups));
-    let _ = into.rlimits.extend_from_slice(process.rlimits.of(&pools.rlimits));
+    let _ = into
+        .groups
+        .extend_from_slice(process.user.additional_gids.of(&pools.groups));
+    let _ = into
+        .rlimits
+        .extend_from_slice(process.rlimits.of(&pools.rlimits));
     into.capabilities = process.capabilities;
     into.no_new_privileges = process.no_new_privileges;
     into.scheduler = process.scheduler;
-    into.io_priority = process.io_priority.map(|io| (u32::from(io.class), u32::from(io.priority)));
+    into.io_priority = process
+        .io_priority
+        .map(|io| (u32::from(io.class), u32::from(io.priority)));
     into.terminal = process.terminal;
     into.console_size = process.console_size;
-    into.oom_score_adj =
-        process.oom_score_adj.map(|score| arena.push_iter(decimal(i64::from(score)))).transpose()?;
+    into.oom_score_adj = process
+        .oom_score_adj
+        .map(|score| arena.push_iter(decimal(i64::from(score))))
+        .transpose()?;
     match &config.linux {
         Some(linux) => machine(linux, doc, into),
         None => Ok(()),
@@ -152,13 +171,18 @@ pub fn make(
 fn machine(linux: &Linux, doc: &[u8], into: &mut Process) -> Result<(), Fault> {
     /// PER_LINUX32, linux/personality.h.
     const LINUX32: u32 = 8;
-    into.personality = linux.personality.map(|persona| if persona.linux32 { LINUX32 } else { 0 });
+    into.personality = linux
+        .personality
+        .map(|persona| if persona.linux32 { LINUX32 } else { 0 });
     if let Some(policy) = linux.memory_policy {
         let fault = Fault::rule(Step::MakePlan, Rule::NodeList, At::Byte(policy.at));
         let flags = u32::try_from(policy.flags).map_err(|_| fault)?;
         let mut nodes: Nodes = [0; 1024 / usize::BITS as usize];
         if let Some(text) = policy.nodes {
-            node_list(text.bytes(doc), &mut nodes).ok_or(Fault { at: text.place(), ..fault })?;
+            node_list(text.bytes(doc), &mut nodes).ok_or(Fault {
+                at: text.place(),
+                ..fault
+            })?;
         }
         into.memory_policy = Some((u32::from(policy.mode) | flags, nodes));
     }
@@ -212,7 +236,10 @@ fn environment(
         }
         into.env.count += 1;
         if starts_with(text.bytes(doc), b"PATH=") {
-            into.path = Some(Str { at: entry.at + 5, len: entry.len - 5 });
+            into.path = Some(Str {
+                at: entry.at + 5,
+                len: entry.len - 5,
+            });
         }
     }
     Ok(())
@@ -238,7 +265,9 @@ fn slots(text: Text, doc: &[u8], size: usize) -> impl Iterator<Item = usize> + u
 /// Enters an index under its name, unless a later entry has the name.
 fn remember(index: usize, text: Text, entries: &[Text], doc: &[u8], table: &mut [u32]) {
     for slot in slots(text, doc, table.len()) {
-        let Some(entry) = table.get_mut(slot) else { return };
+        let Some(entry) = table.get_mut(slot) else {
+            return;
+        };
         match entries.get((*entry as usize).wrapping_sub(1)) {
             None => {
                 *entry = u32::try_from(index + 1).unwrap_or(0);
@@ -269,7 +298,14 @@ fn node_list(text: impl Iterator<Item = u8>, nodes: &mut Nodes) -> Option<()> {
     let mut number: Option<usize> = None;
     for byte in text.chain(*b",") {
         match byte {
-            b'0'..=b'9' => number = Some(number.unwrap_or(0).checked_mul(10)?.checked_add(usize::from(byte - b'0'))?),
+            b'0'..=b'9' => {
+                number = Some(
+                    number
+                        .unwrap_or(0)
+                        .checked_mul(10)?
+                        .checked_add(usize::from(byte - b'0'))?,
+                )
+            }
             b'-' if first.is_none() => first = Some(number.take()?),
             b',' => {
                 let last = number.take()?;
@@ -277,7 +313,8 @@ fn node_list(text: impl Iterator<Item = u8>, nodes: &mut Nodes) -> Option<()> {
                     return None;
                 }
                 for node in first.take().unwrap_or(last)..=last {
-                    *nodes.get_mut(node / usize::BITS as usize)? |= 1 << (node % usize::BITS as usize);
+                    *nodes.get_mut(node / usize::BITS as usize)? |=
+                        1 << (node % usize::BITS as usize);
                 }
             }
             b' ' => {}
@@ -298,10 +335,20 @@ mod tests {
 
     #[test]
     fn node_lists() {
-        let cases = [("0", Some(1)), ("0-3,7", Some(0x8f)), ("63", Some(1 << 63)), ("", None), ("1-", None), ("-1", None)];
+        let cases = [
+            ("0", Some(1)),
+            ("0-3,7", Some(0x8f)),
+            ("63", Some(1 << 63)),
+            ("", None),
+            ("1-", None),
+            ("-1", None),
+        ];
         for (text, bits) in cases {
             assert_eq!(nodes(text), bits, "{text}");
         }
-        assert_eq!((nodes("1023"), nodes("1024"), nodes("3-1"), nodes("x")), (Some(0), None, Some(0), None));
+        assert_eq!(
+            (nodes("1023"), nodes("1024"), nodes("3-1"), nodes("x")),
+            (Some(0), None, Some(0), None)
+        );
     }
 }

@@ -66,7 +66,12 @@ impl Namespaces {
     /// None at all.
     #[must_use]
     pub const fn new() -> Self {
-        Self { route: Route::Direct, new: Kinds(0), joins: Vec::new(), time_offsets: Str::EMPTY }
+        Self {
+            route: Route::Direct,
+            new: Kinds(0),
+            joins: Vec::new(),
+            time_offsets: Str::EMPTY,
+        }
     }
 
     /// Whether the container is not in the runtime's namespace of this kind.
@@ -91,7 +96,11 @@ impl Default for Namespaces {
 /// The way for these new and joined kinds.
 fn route(new: Kinds, joined: Kinds) -> Route {
     use NamespaceKind::{Pid, Time};
-    if joined.has(Pid) || joined.has(Time) || new.has(Time) { Route::Middle } else { Route::Direct }
+    if joined.has(Pid) || joined.has(Time) || new.has(Time) {
+        Route::Middle
+    } else {
+        Route::Direct
+    }
 }
 
 /// Fills `into` from `linux.namespaces` and `linux.timeOffsets`.
@@ -113,14 +122,22 @@ pub fn make(
     let mut mount = None;
     for &Namespace { at, kind, path } in linux.namespaces.of(&pools.namespaces) {
         if kind == NamespaceKind::User {
-            return Err(Fault::rule(Step::MakePlan, Rule::LaterUserNamespace, At::Byte(at)));
+            return Err(Fault::rule(
+                Step::MakePlan,
+                Rule::LaterUserNamespace,
+                At::Byte(at),
+            ));
         }
         let Some(path) = path else {
             into.new = into.new.with(kind);
             continue;
         };
         joined = joined.with(kind);
-        let join = Join { kind, path: push(arena, path, doc)?, at };
+        let join = Join {
+            kind,
+            path: push(arena, path, doc)?,
+            at,
+        };
         if kind == NamespaceKind::Mount {
             // setns to a mount namespace changes what paths mean, so it comes after everything else.
             mount = Some(join);
@@ -146,7 +163,9 @@ pub fn make(
 ///
 /// A full arena, or a NUL in the text.
 pub fn push(arena: &mut Arena, text: Text, doc: &[u8]) -> Result<Str, Fault> {
-    arena.push_iter(text.bytes(doc)).map_err(|fault| fault.or_at(text.place()))
+    arena
+        .push_iter(text.bytes(doc))
+        .map_err(|fault| fault.or_at(text.place()))
 }
 
 /// One line for `/proc/self/timens_offsets`, man 7 time_namespaces.
@@ -154,7 +173,13 @@ fn line(clock: &'static [u8], offset: Option<TimeOffset>) -> impl Iterator<Item 
     let text = offset.map(|TimeOffset { secs, nanosecs }| {
         let seconds = super::arena::decimal(secs);
         let nanoseconds = super::arena::decimal(i64::from(nanosecs));
-        clock.iter().copied().chain(seconds).chain(*b" ").chain(nanoseconds).chain(*b"\n")
+        clock
+            .iter()
+            .copied()
+            .chain(seconds)
+            .chain(*b" ")
+            .chain(nanoseconds)
+            .chain(*b"\n")
     });
     text.into_iter().flatten()
 }
@@ -166,7 +191,8 @@ mod tests {
     use NamespaceKind::{Cgroup, Ipc, Mount, Network, Pid, Time, Uts};
 
     fn kinds(list: &[NamespaceKind]) -> Kinds {
-        list.iter().fold(Kinds::default(), |set, kind| set.with(*kind))
+        list.iter()
+            .fold(Kinds::default(), |set, kind| set.with(*kind))
     }
 
     #[test]
@@ -188,8 +214,14 @@ mod tests {
 
     #[test]
     fn offsets_as_the_kernel_reads_them() {
-        let offset = TimeOffset { secs: -5, nanosecs: 7 };
-        assert_eq!(line(b"boottime ", Some(offset)).collect::<Vec<_>>(), b"boottime -5 7\n");
+        let offset = TimeOffset {
+            secs: -5,
+            nanosecs: 7,
+        };
+        assert_eq!(
+            line(b"boottime ", Some(offset)).collect::<Vec<_>>(),
+            b"boottime -5 7\n"
+        );
         assert_eq!(line(b"boottime ", None).count(), 0);
     }
 }
