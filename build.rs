@@ -75,6 +75,11 @@ const LIMITS: &[(&str, usize, &str)] = &[
         32_768,
         "bytes of cgroup paths, mount points and controller names",
     ),
+    (
+        "OPS",
+        16_384,
+        "mounts, devices, links, masks and read-only paths of the plan together",
+    ),
     ("ARENA_BYTES", 4 << 20, "bytes of text in the plan"),
     ("ID_BYTES", 255, "bytes of a container id"),
     (

@@ -11,6 +11,7 @@ table! {
         Never = "this cannot happen; please report it",
         // config/
         // plan/
+        RootMissing = "a container needs a root filesystem; add root.path to config.json",
         ProcessMissing = "a container needs a process; add process to config.json",
         LaterUserNamespace = "user namespaces are not made by this version; remove this entry",
         LaterSeccomp = "seccomp filters are not applied by this version; remove linux.seccomp",

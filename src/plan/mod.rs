@@ -5,5 +5,75 @@
 #![forbid(unsafe_code)]
 
 pub mod arena;
+pub mod make;
+pub mod op;
+pub mod options;
 pub mod process;
 pub mod route;
+
+use arena::{Arena, Str};
+use heapless::Vec;
+use op::Op;
+use process::Process;
+use route::Namespaces;
+
+use crate::cgroup::CgroupPlan;
+use crate::limits::{OPS, SYSCTLS};
+
+/// A container as it is going to be.
+pub struct Plan {
+    /// All text.
+    pub arena: Arena,
+    /// The container's name.
+    pub id: Str,
+    /// Absolute path of the bundle.
+    pub bundle: Str,
+    /// Absolute path of the root filesystem on the host.
+    pub rootfs: Str,
+    /// `--no-pivot`: MS_MOVE and chroot instead of pivot_root.
+    pub no_pivot: bool,
+    /// Namespaces, and the way into them.
+    pub namespaces: Namespaces,
+    /// Node name.
+    pub hostname: Option<Str>,
+    /// NIS domain name.
+    pub domainname: Option<Str>,
+    /// Name of the session keyring; `None` keeps the caller's.
+    pub keyring: Option<Str>,
+    /// Paths below /proc/sys, with their values.
+    pub sysctls: Vec<(Str, Str), SYSCTLS>,
+    /// What is done to the root filesystem, in order.
+    pub ops: Vec<Op, OPS>,
+    /// Where it goes among the cgroups.
+    pub cgroup: CgroupPlan,
+    /// The process.
+    pub process: Process,
+}
+
+impl Plan {
+    /// An empty plan; all zero or nearly so, and untouched pages cost nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            arena: Arena::new(),
+            id: Str::EMPTY,
+            bundle: Str::EMPTY,
+            rootfs: Str::EMPTY,
+            no_pivot: false,
+            namespaces: Namespaces::new(),
+            hostname: None,
+            domainname: None,
+            keyring: None,
+            sysctls: Vec::new(),
+            ops: Vec::new(),
+            cgroup: CgroupPlan::new(),
+            process: Process::new(),
+        }
+    }
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -125,7 +125,10 @@ pub fn make(
             At::Nothing,
         ));
     };
-    if let Some(label) = process.apparmor_profile.or(process.selinux_label) {
+    for label in [process.apparmor_profile, process.selinux_label]
+        .into_iter()
+        .flatten()
+    {
         return Err(Fault::rule(Step::MakePlan, Rule::LaterLabel, label.place()));
     }
     let before = arena.used();
