@@ -125,10 +125,7 @@ pub fn make(
             At::Nothing,
         ));
     };
-    for label in [process.apparmor_profile, process.selinux_label]
-        .into_iter()
-        .flatten()
-    {
+    if let Some(label) = process.apparmor_profile.or(process.selinux_label) {
         return Err(Fault::rule(Step::MakePlan, Rule::LaterLabel, label.place()));
     }
     let before = arena.used();
