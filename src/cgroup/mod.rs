@@ -9,7 +9,9 @@
 //! Hybrid hosts (v1 hierarchies and an empty v2 one beside them) count as v1; the v2 hierarchy is then one more row.
 #![forbid(unsafe_code)]
 
+pub mod devices;
 mod hierarchies;
+mod record;
 
 pub use hierarchies::{Hierarchies, Hierarchy, Kinds};
 
@@ -74,6 +76,24 @@ pub struct CgroupPlan {
     pub warn: bool,
     /// The container's cgroups.
     pub hierarchies: Hierarchies,
+    /// How the device rules are applied.
+    pub devices: Devices,
+    /// The rules for v1, when `devices` says so.
+    pub fold: devices::Fold,
+    /// The rules for v2, when `devices` says so.
+    pub program: devices::Program,
+}
+
+/// How device rules are applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Devices {
+    /// Not at all: everything is allowed, or there is nothing to apply them with.
+    #[default]
+    Unrestricted,
+    /// By the lists of the v1 controller.
+    Lists,
+    /// By a BPF program on the v2 hierarchy.
+    Program,
 }
 
 impl CgroupPlan {
@@ -84,11 +104,41 @@ impl CgroupPlan {
             mode: Mode::None,
             warn: false,
             hierarchies: Hierarchies::new(),
+            devices: Devices::Unrestricted,
+            fold: devices::Fold::new(),
+            program: devices::Program::new(),
         }
     }
 }
 
 impl Default for CgroupPlan {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What was made for a container, or is about to be: kept in the state directory, and all that `remove` needs.
+///
+/// Large: lives in .bss.
+pub struct Record {
+    /// The interface, or [`Mode::None`] when nothing was made.
+    pub mode: Mode,
+    /// The container's cgroups.
+    pub hierarchies: Hierarchies,
+}
+
+impl Record {
+    /// Nothing was made.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            mode: Mode::None,
+            hierarchies: Hierarchies::new(),
+        }
+    }
+}
+
+impl Default for Record {
     fn default() -> Self {
         Self::new()
     }
