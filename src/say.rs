@@ -1,7 +1,493 @@
-//! Sentences from slices and numbers, written in one piece. Only at the edge: children send faults.
+//! Sentences from slices and numbers, each written in one piece: to standard error, and as a record to the `--log` file.
+//!
+//! One failure is one record. Programs above read it: the last words are the kernel's or the rule's, in the spelling
+//! they match on. Only at the edge: children send faults.
 #![forbid(unsafe_code)]
 
+pub mod date;
+mod errno;
+mod hint;
+mod line;
+
+pub use line::Line;
+
+use crate::config;
+use crate::error::{At, Cause, Errno, Fault, Step};
+use crate::plan::arena::Arena;
+use crate::plan::op::{Op, describe};
+use crate::sys::file::{stderr, write_whole};
+use crate::sys::time;
+use core::ffi::CStr;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+/// The form of a log record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `time="…" level=error msg="…"`.
+    Text,
+    /// `{"level":"error","msg":"…","time":"…"}`.
+    Json,
+}
+
+/// Who speaks, and where it is written.
+#[derive(Clone, Copy)]
+pub struct Voice {
+    /// `--log`: a path, with or without `file:` before it. Opened when there is something to write.
+    pub log: Option<&'static CStr>,
+    /// `--log-format`.
+    pub format: LogFormat,
+    /// `--debug`.
+    pub debug: bool,
+    /// The verb, or nothing.
+    pub verb: &'static str,
+    /// The name of the container, or nothing.
+    pub id: &'static [u8],
+}
+
+/// What the offsets of a fault point into, as far as it exists yet.
+#[derive(Clone, Copy, Default)]
+pub struct Scene<'a> {
+    /// config.json, for [`At::Byte`].
+    pub document: &'a [u8],
+    /// The operations of the plan, for [`At::Op`].
+    pub ops: &'a [Op],
+    /// The text of the plan, for [`At::Arena`] and [`At::Op`].
+    pub arena: Option<&'a Arena>,
+}
+
+/// A fault with its scene: how a room that owns a document or a plan returns an error to `cli`.
+#[derive(Clone, Copy)]
+pub struct Failure<'a> {
+    /// What went wrong.
+    pub fault: Fault,
+    /// What its offsets mean.
+    pub scene: Scene<'a>,
+}
+
+impl From<Fault> for Failure<'_> {
+    fn from(fault: Fault) -> Self {
+        Self {
+            fault,
+            scene: Scene::default(),
+        }
+    }
+}
+
+/// Sentences are cut here; a record of one with escapes fits in twice as much and conmon's 8 KiB.
+const SENTENCE: usize = 3 << 10;
+const RECORD: usize = 8 << 10;
+
+impl Voice {
+    /// Says that the command failed. Once per command, as the last thing.
+    pub fn failure(&self, failure: &Failure<'_>) {
+        let mut buffer = [0; SENTENCE];
+        let mut line = self.line(&mut buffer);
+        sentence(&mut line, &failure.fault, &failure.scene);
+        self.write("error", line.bytes());
+    }
+
+    /// Says an error that is no [`Fault`]: about the words of the command line.
+    pub fn error(&self, pieces: &[&[u8]]) {
+        self.pieces("error", pieces);
+    }
+
+    /// Says something that is worth knowing although the command goes on.
+    ///
+    /// It is not written to a `--log` file in JSON without `--debug`: podman reads the whole file as the one record of a
+    /// failure.
+    pub fn warning(&self, pieces: &[&[u8]]) {
+        self.pieces("warning", pieces);
+    }
+
+    /// A fault that does not end the command.
+    pub fn warning_fault(&self, failure: &Failure<'_>) {
+        let mut buffer = [0; SENTENCE];
+        let mut line = self.line(&mut buffer);
+        sentence(&mut line, &failure.fault, &failure.scene);
+        self.write("warning", line.bytes());
+    }
+
+    /// Says what is being done, with `--debug` only.
+    pub fn debug(&self, pieces: &[&[u8]]) {
+        if self.debug {
+            self.pieces("debug", pieces);
+        }
+    }
+
+    fn pieces(&self, level: &str, pieces: &[&[u8]]) {
+        let mut buffer = [0; SENTENCE];
+        let mut line = self.line(&mut buffer);
+        for piece in pieces {
+            line.foreign(piece);
+        }
+        self.write(level, line.bytes());
+    }
+
+    /// `ocilet: create c1: `.
+    fn line<'b>(&self, buffer: &'b mut [u8]) -> Line<'b> {
+        let mut line = Line::new(buffer);
+        line.text(PROGRAM);
+        line.text(self.verb);
+        if !self.verb.is_empty() && !self.id.is_empty() {
+            line.text(" ");
+            line.foreign(self.id);
+        }
+        if !self.verb.is_empty() {
+            line.text(": ");
+        }
+        line
+    }
+
+    /// One write to standard error, and one to the log.
+    fn write(&self, level: &str, sentence: &[u8]) {
+        let log = self.log.and_then(open_log);
+        let message = sentence
+            .strip_prefix(PROGRAM.as_bytes())
+            .unwrap_or(sentence);
+        let mut buffer = [0; RECORD];
+        if log.is_none() && self.format == LogFormat::Json {
+            let _ = write_whole(
+                stderr(),
+                record(&mut buffer, self.format, level, message, time::wall()),
+            );
+            return;
+        }
+        let mut line = Line::new(&mut buffer);
+        line.foreign(sentence);
+        line.text("\n");
+        let _ = write_whole(stderr(), line.bytes());
+        if let Some(log) = log
+            && (level != "warning" || self.debug || self.format == LogFormat::Text)
+        {
+            let _ = write_whole(
+                log,
+                record(&mut buffer, self.format, level, message, time::wall()),
+            );
+        }
+    }
+}
+
+const PROGRAM: &str = "ocilet: ";
+
+fn open_log(path: &'static CStr) -> Option<crate::sys::OwnedFd> {
+    let plain = path
+        .to_bytes_with_nul()
+        .strip_prefix(b"file:")
+        .and_then(|rest| CStr::from_bytes_with_nul(rest).ok());
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOCTTY;
+    openat(
+        CWD,
+        plain.unwrap_or(path),
+        flags,
+        Mode::from_raw_mode(0o644),
+    )
+    .ok()
+}
+
+/// One line for a log: the message has no controls in it already.
+fn record<'b>(
+    buffer: &'b mut [u8],
+    format: LogFormat,
+    level: &str,
+    message: &[u8],
+    time: u64,
+) -> &'b [u8] {
+    let mut line = Line::new(buffer);
+    match format {
+        LogFormat::Json => {
+            line.text("{\"level\":\"");
+            line.text(level);
+            line.text("\",\"msg\":\"");
+            line.escaped(message);
+            line.text("\",\"time\":\"");
+            date::seconds(&mut line, time);
+            line.text("\"}\n");
+        }
+        LogFormat::Text => {
+            line.text("time=\"");
+            date::seconds(&mut line, time);
+            line.text("\" level=");
+            line.text(level);
+            line.text(" msg=\"");
+            line.escaped(message);
+            line.text("\"\n");
+        }
+    }
+    line.into_bytes()
+}
+
+/// `cannot <step> <object>: <cause> (<details>); <hint>`, and the two forms that programs above know.
+fn sentence(line: &mut Line<'_>, fault: &Fault, scene: &Scene<'_>) {
+    match (fault.step, fault.at) {
+        (Step::Exec, At::Arena(at)) => {
+            line.text("exec: \"");
+            line.foreign(scene.arena.map_or(b"", |arena| arena.text_at(at)));
+            line.text("\": ");
+            return match fault.cause {
+                Cause::Errno(errno) => {
+                    line.text(errno::describe(errno).map_or("unknown error", |it| it.1))
+                }
+                _ => cause(line, fault),
+            };
+        }
+        (_, At::Byte(byte)) if !scene.document.is_empty() => {
+            in_document(line, scene.document, byte);
+            if matches!(fault.cause, Cause::Rule(_) | Cause::Limit(_)) {
+                return cause(line, fault);
+            }
+        }
+        _ => {}
+    }
+    line.text("cannot ");
+    line.text(fault.step.text());
+    object(line, fault.at, scene);
+    line.text(": ");
+    cause(line, fault);
+    if let (At::Op(n), Some(arena)) = (fault.at, scene.arena)
+        && let Some(op) = scene.ops.get(n as usize)
+    {
+        line.text(" (");
+        describe(op, arena, &mut |piece| line.foreign(piece));
+        line.text(")");
+    }
+    if let Cause::Errno(errno) = fault.cause
+        && let Some(hint) = hint::hint(fault.step, errno)
+    {
+        line.text("; ");
+        line.text(hint);
+    }
+}
+
+/// `config.json:12:17: process.rlimits[3].soft: "abc": `.
+fn in_document(line: &mut Line<'_>, document: &[u8], byte: u32) {
+    let (row, column) = config::locate(document, byte);
+    line.text("config.json:");
+    line.number(u64::from(row));
+    line.text(":");
+    line.number(u64::from(column));
+    line.text(": ");
+    let mut named = false;
+    config::path(document, byte, &mut |piece| {
+        named = true;
+        line.foreign(piece);
+    });
+    if named {
+        line.text(": ");
+    }
+    let snippet = config::snippet(document, byte);
+    if !snippet.is_empty() {
+        line.foreign(snippet);
+        line.text(": ");
+    }
+}
+
+fn object(line: &mut Line<'_>, at: At, scene: &Scene<'_>) {
+    let bytes = match at {
+        At::Nothing | At::Byte(_) => return,
+        At::Number(n) => {
+            line.text(" ");
+            return line.number(u64::from(n));
+        }
+        At::Place(place) => place.text().as_bytes(),
+        At::Arena(at) => scene.arena.map_or(b"" as &[u8], |arena| arena.text_at(at)),
+        At::Op(n) => match (scene.ops.get(n as usize), scene.arena) {
+            (Some(op), Some(arena)) => arena.bytes(op.path()),
+            _ => b"",
+        },
+    };
+    if !bytes.is_empty() {
+        line.text(" ");
+        line.foreign(bytes);
+    }
+}
+
+fn cause(line: &mut Line<'_>, fault: &Fault) {
+    match fault.cause {
+        Cause::Errno(errno) => error(line, errno),
+        Cause::Rule(rule) => line.text(rule.text()),
+        Cause::Limit(limit) => {
+            line.text("at most ");
+            line.number(limit.value() as u64);
+            line.text(" ");
+            line.text(limit.meaning());
+            line.text(" are supported");
+        }
+        Cause::Protocol(want, got) => {
+            line.text("message ");
+            line.number(u64::from(want));
+            line.text(" was due, ");
+            line.number(u64::from(got));
+            line.text(" came");
+        }
+        // A wait status as in man 2 wait: the low seven bits are the signal, the next byte the exit status.
+        Cause::Ended(status) => {
+            let signal = status & 0x7f;
+            line.text(if signal == 0 {
+                "it exited with status "
+            } else {
+                "it was killed by signal "
+            });
+            line.number(u64::from(if signal == 0 { status >> 8 } else { signal }));
+        }
+        Cause::Timeout(seconds) => {
+            line.text("not done within ");
+            line.number(u64::from(seconds));
+            line.text(" s");
+        }
+    }
+}
+
+/// `EINVAL invalid argument`.
+fn error(line: &mut Line<'_>, errno: Errno) {
+    if let Some((name, text)) = errno::describe(errno) {
+        line.text(name);
+        line.text(" ");
+        line.text(text);
+    } else {
+        line.text("errno ");
+        line.number(u64::from(errno.raw_os_error().unsigned_abs()));
+    }
+}
+
 /// Says where a bug is.
-pub fn panic(file: &str, line: u32) {
-    let _ = (file, line);
+pub fn panic(file: &str, at: u32) {
+    let mut buffer = [0; 256];
+    let mut line = Line::new(&mut buffer);
+    line.text(PROGRAM);
+    line.text("bug at ");
+    line.text(file);
+    line.text(":");
+    line.number(u64::from(at));
+    line.text("; please report it\n");
+    let _ = write_whole(stderr(), line.bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, LogFormat, Scene, record, sentence};
+    use crate::error::{At, Cause, Errno, Fault, Place, Rule, Step};
+    use crate::limits::Limit;
+    use crate::plan::arena::Arena;
+
+    /// The sentence of a fault, with an arena that holds `foo` at 1.
+    fn said(step: Step, cause: Cause, at: At) -> String {
+        static ARENA: crate::sys::memory::TakeOnce<Arena> =
+            crate::sys::memory::TakeOnce::new(Arena::new());
+        static READY: std::sync::OnceLock<&'static Arena> = std::sync::OnceLock::new();
+        let arena = READY.get_or_init(|| {
+            let arena = ARENA.take().unwrap();
+            arena.push(b"foo").unwrap();
+            arena
+        });
+        let scene = Scene {
+            arena: Some(arena),
+            ..Scene::default()
+        };
+        let mut buffer = [0; 512];
+        let mut line = Line::new(&mut buffer);
+        sentence(&mut line, &Fault { step, cause, at }, &scene);
+        String::from_utf8(line.into_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn sentences() {
+        for (step, cause, at, text) in [
+            (
+                Step::OpenProc,
+                Cause::Errno(Errno::NOENT),
+                At::Place(Place::Proc),
+                "cannot open a private procfs /proc: ENOENT no such file or directory",
+            ),
+            (
+                Step::Exec,
+                Cause::Errno(Errno::NOENT),
+                At::Arena(1),
+                "exec: \"foo\": no such file or directory",
+            ),
+            (
+                Step::Exec,
+                Cause::Errno(Errno::ACCESS),
+                At::Arena(1),
+                "exec: \"foo\": permission denied",
+            ),
+            (
+                Step::FindContainer,
+                Cause::Rule(Rule::NoContainer),
+                At::Nothing,
+                "cannot find the container: container does not exist",
+            ),
+            (
+                Step::Signal,
+                Cause::Rule(Rule::NotRunning),
+                At::Number(7),
+                "cannot signal the container 7: container not running",
+            ),
+            (
+                Step::ReserveId,
+                Cause::Rule(Rule::Exists),
+                At::Nothing,
+                "cannot reserve the name of the container: container with given ID already exists",
+            ),
+            (
+                Step::MakePlan,
+                Cause::Limit(Limit::MOUNTS),
+                At::Nothing,
+                "cannot plan the container: at most 4096 entries of mounts are supported",
+            ),
+            (
+                Step::Clone,
+                Cause::Errno(Errno::NOSPC),
+                At::Nothing,
+                "cannot create the container process: ENOSPC no space left on device; the limit on the number or depth \
+                 of namespaces is reached, see /proc/sys/user",
+            ),
+            (
+                Step::Talk,
+                Cause::Ended(9),
+                At::Nothing,
+                "cannot talk to the container process: it was killed by signal 9",
+            ),
+            (
+                Step::Talk,
+                Cause::Ended(0x0300),
+                At::Nothing,
+                "cannot talk to the container process: it exited with status 3",
+            ),
+            (
+                Step::Talk,
+                Cause::Protocol(2, 5),
+                At::Nothing,
+                "cannot talk to the container process: message 2 was due, 5 came",
+            ),
+            (
+                Step::LockContainer,
+                Cause::Timeout(10),
+                At::Nothing,
+                "cannot lock the container: not done within 10 s",
+            ),
+            (
+                Step::OpenRootfs,
+                Cause::Errno(Errno::from_raw_os_error(4000)),
+                At::Arena(1),
+                "cannot open the root filesystem foo: errno 4000",
+            ),
+        ] {
+            assert_eq!(said(step, cause, at), text);
+        }
+    }
+
+    #[test]
+    fn records() {
+        let mut buffer = [0; 256];
+        assert_eq!(
+            record(&mut buffer, LogFormat::Json, "error", b"exec: \"a\\b\"", 0),
+            br#"{"level":"error","msg":"exec: \"a\\b\"","time":"1970-01-01T00:00:00Z"}
+"#
+        );
+        assert_eq!(
+            record(&mut buffer, LogFormat::Text, "warning", b"a \"b\"", 0),
+            br#"time="1970-01-01T00:00:00Z" level=warning msg="a \"b\""
+"#
+        );
+    }
 }

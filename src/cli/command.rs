@@ -3,6 +3,8 @@
 //! Nothing here is decided or checked beyond the form: the rooms do that.
 #![forbid(unsafe_code)]
 
+pub use crate::cgroup::Manager as CgroupManager;
+pub use crate::say::LogFormat;
 use crate::sys::args::Args;
 use core::ffi::CStr;
 
@@ -23,26 +25,6 @@ pub struct Globals {
     pub cgroup_manager: CgroupManager,
     /// `--rootless true|false|auto`.
     pub rootless: Rootless,
-}
-
-/// The form of a log record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// `time="…" level=error msg="…"`.
-    Text,
-    /// `{"level":"error","msg":"…","time":"…"}`.
-    Json,
-}
-
-/// Who makes the cgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CgroupManager {
-    /// This program, in the cgroup file systems.
-    Cgroupfs,
-    /// systemd, asked over D-Bus.
-    Systemd,
-    /// Nobody: the container stays in the caller's cgroup.
-    Disabled,
 }
 
 /// Whether errors of the cgroup file systems are expected.
