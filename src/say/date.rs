@@ -124,28 +124,21 @@ mod tests {
 
     #[test]
     fn every_day_of_six_centuries_follows_the_one_before() {
-        let lengths = |year: u64| {
-            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-            [
-                31,
-                if leap { 29 } else { 28 },
-                31,
-                30,
-                31,
-                30,
-                31,
-                31,
-                30,
-                31,
-                30,
-                31,
-            ]
+        let length = |year: u64, month: u64| {
+            let leap =
+                year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+            match month {
+                2 if leap => 29,
+                2 => 28,
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            }
         };
         let mut expected = (1970, 1, 1);
         for day in 0..220_000 {
             assert_eq!(civil(day), expected);
             let (year, month, of_month) = expected;
-            expected = if of_month < lengths(year)[month as usize - 1] {
+            expected = if of_month < length(year, month) {
                 (year, month, of_month + 1)
             } else if month < 12 {
                 (year, month + 1, 1)
