@@ -145,7 +145,7 @@ static TABLE: &str = "\
     EOWNERDEAD owner died\n\
     ENOTRECOVERABLE state not recoverable\n\
     ERFKILL operation not possible due to RF-kill\n\
-    -";
+    EHWPOISON memory page has hardware error";
 
 #[cfg(test)]
 mod tests {
