@@ -1,0 +1,475 @@
+//! The command line: flags and their positions, output formats, error channels, pid files, spec, list.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+use serde_json::{Value, json};
+
+use crate::case::{Case, case};
+use crate::harness::T;
+
+pub const CASES: &[Case] = &[
+    case!(version_and_help),
+    case!(usage_errors),
+    case!(flags_before_and_after_the_id),
+    case!(flags_with_equals_and_single_dash),
+    case!(bundle_defaults_to_the_current_directory),
+    case!(pid_file_holds_the_bare_number),
+    case!(pid_file_is_not_written_on_failure),
+    case!(log_file_in_json),
+    case!(log_file_in_text),
+    case!(list_formats),
+    case!(list_of_a_missing_root),
+    case!(spec_writes_a_config),
+    case!(spec_rootless),
+    case!(spec_config_runs),
+    case!(state_root_is_private),
+    case!(state_root_that_is_a_trap),
+    case!(missing_config),
+    case!(console_socket_without_terminal),
+    case!(debug_is_accepted),
+    case!(environment_of_the_caller_stays_out),
+];
+
+fn version_and_help(t: &T) {
+    let version = t.bare(&["--version"]).run().ok();
+    let first = version.stdout.lines().next().unwrap().to_owned();
+    assert!(first.contains("version"), "{first}");
+    assert!(version.stdout.contains("spec: 1."), "{}", version.stdout);
+    for words in [
+        &["--help"][..],
+        &["-h"],
+        &["create", "--help"],
+        &["run", "--help"],
+        &["delete", "-h"],
+    ] {
+        let help = t.bare(words).run().ok();
+        assert!(help.stdout.len() > 50, "{words:?}: {}", help.stdout);
+    }
+    let help = t.bare(&["--help"]).run().ok().stdout;
+    for word in [
+        "create", "start", "run", "state", "kill", "delete", "list", "spec", "--root", "--log",
+    ] {
+        assert!(help.contains(word), "help does not mention {word}");
+    }
+}
+
+fn usage_errors(t: &T) {
+    for words in [
+        &["nonsense"][..],
+        &["--nonsense", "list"],
+        &["create", "--nonsense", "x"],
+        &["start"],
+        &["state"],
+        &["state", "a", "b"],
+        &["create", "--bundle"],
+    ] {
+        let out = t.bare(words).run();
+        assert!(out.code() != 0, "{words:?} succeeded");
+        assert!(
+            !out.stderr.is_empty() || !out.stdout.is_empty(),
+            "{words:?}: silence"
+        );
+    }
+    if !t.foreign() {
+        for words in [
+            &["--root", "/", "list"][..],
+            &["--log-format", "xml", "list"],
+            &["list", "--format", "xml"],
+        ] {
+            t.bare(words).run().fails(&[]);
+        }
+    }
+}
+
+fn flags_before_and_after_the_id(t: &T) {
+    let bundle = t.bundle().probe(&["sleep"]);
+    bundle.write();
+    let dir = bundle.dir.to_string_lossy();
+    let (a, b) = (t.id(), t.id());
+    t.cmd(&["create", "--bundle", &dir, &a]).run().ok();
+    t.cmd(&["create", &b, "--bundle", &dir]).run().ok();
+    t.cmd(&["delete", "--force", &a]).run().ok();
+    t.cmd(&["delete", &b, "--force"]).run().ok();
+}
+
+fn flags_with_equals_and_single_dash(t: &T) {
+    let bundle = t.bundle().probe(&["exit", "0"]);
+    bundle.write();
+    let dir = bundle.dir.to_string_lossy();
+    let root = format!("--root={}", t.root.display());
+    t.bare(&[&root, "run", &format!("--bundle={dir}"), &t.id()])
+        .run()
+        .ok();
+    t.bare(&[&root, "run", "-b", &dir, &t.id()]).run().ok();
+    if !t.foreign() {
+        t.bare(&[&root, "run", &format!("-b={dir}"), &t.id()])
+            .run()
+            .ok();
+    }
+    t.bare(&[&root, "run", "-bundle", &dir, "-no-subreaper", &t.id()])
+        .run()
+        .ok();
+    t.bare(&[
+        &root,
+        "run",
+        "--no-subreaper=true",
+        "-b",
+        &dir,
+        "--",
+        &t.id(),
+    ])
+    .run()
+    .ok();
+}
+
+fn bundle_defaults_to_the_current_directory(t: &T) {
+    let bundle = t.bundle().probe(&["echo", "here"]);
+    bundle.write();
+    let out = t.cmd(&["run", &t.id()]).cwd(&bundle.dir).run().ok();
+    assert_eq!(out.stdout, "here\n");
+    let parent = bundle.dir.parent().unwrap();
+    let name = bundle.dir.file_name().unwrap().to_string_lossy();
+    t.cmd(&["run", "-b", &name, &t.id()]).cwd(parent).run().ok();
+}
+
+fn pid_file_holds_the_bare_number(t: &T) {
+    // Container::read_pid parses the whole file, so a newline would fail there already.
+    let c = t.bundle().probe(&["sleep"]).create();
+    let file = t.path(&format!("{}.pid", c.id));
+    assert_eq!(fs::read_to_string(&file).unwrap(), c.pid().to_string());
+    let mode = fs::metadata(&file).unwrap().mode() & 0o777;
+    assert!(mode & 0o022 == 0, "the pid file is {mode:o}");
+    // A relative path is relative to the caller.
+    let id = t.id();
+    t.bundle()
+        .probe(&["sleep"])
+        .create_cmd(&id, &["--pid-file", "rel.pid"])
+        .run()
+        .ok();
+    assert!(t.path("rel.pid").exists());
+    t.cmd(&["delete", "--force", &id]).run().ok();
+}
+
+fn pid_file_is_not_written_on_failure(t: &T) {
+    let file = t.path("no.pid");
+    let name = file.to_string_lossy();
+    let bundle = t
+        .bundle()
+        .edit(|c| c["process"]["args"] = json!(["/nothing"]));
+    bundle
+        .create_cmd(&t.id(), &["--pid-file", &name])
+        .run()
+        .fails(&[]);
+    assert!(
+        !file.exists(),
+        "conmon takes the existence of the pid file as success"
+    );
+    // A place that cannot be written fails the call, and nothing stays.
+    let good = t.bundle().probe(&["sleep"]);
+    good.create_cmd(&t.id(), &["--pid-file", "/proc/nowhere/pid"])
+        .run()
+        .fails(&[]);
+}
+
+fn log_file_in_json(t: &T) {
+    let log = t.path("log.json");
+    let name = log.to_string_lossy().into_owned();
+    let words = [
+        "--log",
+        &name,
+        "--log-format",
+        "json",
+        "start",
+        "no\u{2e}body",
+    ];
+    let out = t.cmd(&words).run().fails(&["does not exist"]);
+    assert!(out.stderr.lines().count() <= 2, "stderr: {}", out.stderr);
+    let text = fs::read_to_string(&log).unwrap();
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(last["level"], "error");
+    assert!(last["msg"].as_str().unwrap().contains("does not exist"));
+    assert!(last["time"].as_str().unwrap().contains('T'));
+    // Appended, never truncated.
+    t.cmd(&words).run().fails(&[]);
+    let errors = fs::read_to_string(&log).unwrap();
+    let errors = errors
+        .lines()
+        .filter(|line| line.contains("\"error\""))
+        .count();
+    assert_eq!(errors, 2, "one error record per failed call");
+}
+
+fn log_file_in_text(t: &T) {
+    let log = t.path("log.txt");
+    let name = log.to_string_lossy();
+    t.cmd(&["--log", &name, "state", "nobody"])
+        .run()
+        .fails(&["does not exist"]);
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.contains("does not exist"), "{text}");
+}
+
+fn list_formats(t: &T) {
+    let empty = t.cmd(&["list", "--format", "json"]).run().ok();
+    assert_eq!(empty.stdout, "null\n");
+    let a = t.bundle().probe(&["sleep"]).create();
+    let b = t.bundle().probe(&["sleep"]).detach();
+    let table = t.cmd(&["list"]).run().ok().stdout;
+    let head: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(head, ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
+    let row = |id: &str| {
+        table
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(id))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(
+        row(&a.id).contains("created") && row(&b.id).contains("running"),
+        "{table}"
+    );
+    let column = table.lines().next().unwrap().find("PID").unwrap();
+    assert!(
+        row(&a.id)[column..].starts_with(&a.pid().to_string()),
+        "{table}"
+    );
+    let all: Value =
+        serde_json::from_str(&t.cmd(&["list", "-f", "json"]).run().ok().stdout).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 2);
+    assert_eq!(all[0]["id"], a.id);
+    assert_eq!(all[1]["status"], "running");
+    let quiet = t.cmd(&["list", "--quiet"]).run().ok().stdout;
+    assert_eq!(quiet, format!("{}\n{}\n", a.id, b.id));
+}
+
+fn list_of_a_missing_root(t: &T) {
+    let missing = t.path("no-root").to_string_lossy().into_owned();
+    let out = t.bare(&["--root", &missing, "list"]).run();
+    if !t.foreign() {
+        out.fails(&["no such file"]);
+    }
+    assert!(!t.path("no-root").exists(), "list made the state root");
+}
+
+fn spec_writes_a_config(t: &T) {
+    let dir = t.path("spec");
+    fs::create_dir(&dir).unwrap();
+    let name = dir.to_string_lossy();
+    t.bare(&["spec", "--bundle", &name]).run().ok();
+    let text = fs::read_to_string(dir.join("config.json")).unwrap();
+    let config: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(config["process"]["args"], json!(["sh"]));
+    assert_eq!(config["process"]["terminal"], true);
+    assert_eq!(config["process"]["noNewPrivileges"], true);
+    assert_eq!(config["root"], json!({"path": "rootfs", "readonly": true}));
+    if !t.foreign() {
+        assert!(
+            config["process"]["capabilities"]["inheritable"].is_null(),
+            "CVE-2022-29162"
+        );
+        assert_eq!(
+            config["process"]["rlimits"],
+            json!([{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}])
+        );
+    }
+    assert_eq!(
+        config["linux"]["resources"]["devices"],
+        json!([{"allow": false, "access": "rwm"}])
+    );
+    for kind in ["pid", "network", "ipc", "uts", "mount"] {
+        let list = config["linux"]["namespaces"].as_array().unwrap();
+        assert!(
+            list.iter().any(|entry| entry["type"] == kind),
+            "no {kind} namespace"
+        );
+    }
+    for path in [
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/timer_list",
+        "/sys/firmware",
+        "/proc/scsi",
+    ] {
+        let masked = config["linux"]["maskedPaths"].as_array().unwrap();
+        assert!(
+            masked.iter().any(|each| each == path),
+            "{path} is not masked"
+        );
+    }
+    assert!(text.starts_with("{\n\t\""), "indented with tabs");
+    t.bare(&["spec", "--bundle", &name]).run().fails(&["exist"]);
+    // Without --bundle: the current directory.
+    let here = t.path("here");
+    fs::create_dir(&here).unwrap();
+    t.bare(&["spec"]).cwd(&here).run().ok();
+    assert_eq!(fs::read_to_string(here.join("config.json")).unwrap(), text);
+}
+
+fn spec_rootless(t: &T) {
+    let dir = t.path("spec");
+    fs::create_dir(&dir).unwrap();
+    t.bare(&["spec", "--rootless"]).cwd(&dir).run().ok();
+    let config: Value =
+        serde_json::from_slice(&fs::read(dir.join("config.json")).unwrap()).unwrap();
+    let kinds: Vec<&str> = config["linux"]["namespaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|entry| entry["type"].as_str())
+        .collect();
+    assert!(
+        kinds.contains(&"user") && !kinds.contains(&"network"),
+        "{kinds:?}"
+    );
+    assert_eq!(
+        config["linux"]["uidMappings"],
+        json!([{"containerID": 0, "hostID": 0, "size": 1}])
+    );
+    assert!(config["linux"]["resources"].is_null());
+    let text = config.to_string();
+    assert!(text.contains("rbind") && !text.contains("gid=5"), "{text}");
+}
+
+fn spec_config_runs(t: &T) {
+    let bundle = t.bundle();
+    let name = bundle.dir.to_string_lossy();
+    t.bare(&["spec", "--bundle", &name]).run().ok();
+    let text = fs::read_to_string(bundle.dir.join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["process"]["terminal"] = json!(false);
+    config["process"]["args"] = json!([
+        "/bin/probe",
+        "report",
+        "--",
+        "create",
+        "/x",
+        "--",
+        "open",
+        "/proc/kcore"
+    ]);
+    fs::write(bundle.dir.join("config.json"), config.to_string()).unwrap();
+    let out = t.cmd(&["run", "-b", &name, &t.id()]).run();
+    let lines = out.lines();
+    assert_eq!(lines.len(), 3, "{}", out.stderr);
+    assert_eq!(lines[1]["errno"], "EROFS");
+    assert_eq!(lines[0]["nnp"], 1);
+    let mut caps = lines[0]["caps"].clone();
+    let expected = json!(["KILL", "NET_BIND_SERVICE", "AUDIT_WRITE"]);
+    for set in ["bounding", "effective", "permitted"] {
+        assert_eq!(caps[set].take(), expected, "{set}");
+    }
+    assert_eq!(lines[0]["rlimits"]["NOFILE"], json!([1024, 1024]));
+}
+
+fn state_root_is_private(t: &T) {
+    for mask in [0o000, 0o077, 0o777] {
+        let root = t.path(&format!("root-{mask:o}"));
+        let bundle = t.bundle().probe(&["sleep"]);
+        bundle.write();
+        let (dir, name, id) = (bundle.dir.to_string_lossy(), root.to_string_lossy(), t.id());
+        let out = t
+            .bare(&["--root", &name, "create", "-b", &dir, &id])
+            .before_exec(move || {
+                // SAFETY: plain number.
+                unsafe { libc::umask(mask) };
+                Ok(())
+            })
+            .run()
+            .ok();
+        drop(out);
+        let mode = |path: &std::path::Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        let (outer, inner) = (mode(&root), mode(&root.join(&id)));
+        t.bare(&["--root", &name, "delete", "--force", &id])
+            .run()
+            .ok();
+        if !t.foreign() {
+            assert_eq!(
+                (outer, inner),
+                (0o700, 0o700),
+                "umask {mask:o}: {outer:o} {inner:o}"
+            );
+        }
+    }
+}
+
+/// CVE-2015-1331 and CVE-2024-25621: nobody else may have a hand in the state root.
+fn state_root_that_is_a_trap(t: &T) {
+    if t.foreign() {
+        return;
+    }
+    let real = t.path("real");
+    fs::create_dir(&real).unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o700)).unwrap();
+    let bundle = t.bundle().probe(&["sleep"]);
+    bundle.write();
+    let dir = bundle.dir.to_string_lossy();
+    let attempt = |root: &std::path::Path| {
+        t.bare(&[
+            "--root",
+            &root.to_string_lossy(),
+            "create",
+            "-b",
+            &dir,
+            &t.id(),
+        ])
+        .run()
+    };
+    let open = t.path("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    attempt(&open).fails(&[]);
+    let foreign = t.path("foreign");
+    fs::create_dir(&foreign).unwrap();
+    fs::set_permissions(&foreign, fs::Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::chown(&foreign, Some(1000), Some(1000)).unwrap();
+    attempt(&foreign).fails(&[]);
+    let link = t.path("link");
+    symlink(&real, &link).unwrap();
+    attempt(&link).fails(&[]);
+    assert_eq!(fs::read_dir(&real).unwrap().count(), 0);
+}
+
+fn missing_config(t: &T) {
+    let dir = t.path("empty");
+    fs::create_dir(&dir).unwrap();
+    t.cmd(&["create", "-b", &dir.to_string_lossy(), &t.id()])
+        .run()
+        .fails(&["config.json"]);
+    let nowhere = t.path("nowhere");
+    t.cmd(&["create", "-b", &nowhere.to_string_lossy(), &t.id()])
+        .run()
+        .fails(&["no such file|nowhere"]);
+}
+
+fn console_socket_without_terminal(t: &T) {
+    let bundle = t.bundle().probe(&["sleep"]);
+    bundle
+        .create_cmd(&t.id(), &["--console-socket", "/nowhere"])
+        .run()
+        .fails(&["console"]);
+    let tty = t.bundle().edit(|c| c["process"]["terminal"] = json!(true));
+    tty.create_cmd(&t.id(), &[]).run().fails(&["console|tty"]);
+    tty.run_with(&["--detach"]).fails(&["console|tty"]);
+}
+
+fn debug_is_accepted(t: &T) {
+    let bundle = t.bundle().probe(&["echo", "x"]);
+    bundle.write();
+    let dir = bundle.dir.to_string_lossy();
+    let out = t.cmd(&["--debug", "run", "-b", &dir, &t.id()]).run().ok();
+    assert_eq!(out.stdout, "x\n");
+}
+
+fn environment_of_the_caller_stays_out(t: &T) {
+    let bundle = t.bundle();
+    let (_, cmd) = bundle.run_cmd(&[]);
+    let out = cmd
+        .env("GOTRACEBACK", "x")
+        .env("SECRET", "1")
+        .env("XDG_RUNTIME_DIR", "/run/x")
+        .env("_LIBCONTAINER_INITPIPE", "3")
+        .run()
+        .ok();
+    assert_eq!(out.json()["env"], json!(["PATH=/bin", "HOME=/"]));
+}

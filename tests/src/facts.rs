@@ -1,0 +1,115 @@
+//! What this environment is: asked, never assumed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::case::{cannot, skip};
+use crate::witness;
+
+/// What is mounted at /sys/fs/cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cgroup {
+    /// Version 1 hierarchies, with or without an extra unified one.
+    V1,
+    /// cgroup2 alone.
+    V2,
+    /// No cgroup file system at all.
+    Absent,
+}
+
+/// Facts that cases branch on, each with the reason that a skip prints.
+pub struct Facts {
+    pub cgroup: Cgroup,
+    /// A guest that holds nothing but the binaries.
+    pub guest: bool,
+    /// (major, minor) of the running kernel, or of the kernel that the shim imitates.
+    pub kernel: (u32, u32),
+    /// The shim profile in force.
+    pub shim: Option<String>,
+}
+
+impl Facts {
+    pub fn ask() -> Self {
+        let shim = std::env::var("OCILET_TESTS_SHIM").ok();
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let text = match shim.as_deref() {
+            Some(profile) if profile.starts_with(|c: char| c.is_ascii_digit()) => profile,
+            _ => &release,
+        };
+        let mut numbers = text
+            .split(|c: char| !c.is_ascii_digit())
+            .map(|word| word.parse().unwrap_or(0));
+        let kernel = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        Self {
+            cgroup: cgroup(),
+            guest: std::env::var_os("OCILET_GUEST").is_some(),
+            kernel,
+            shim,
+        }
+    }
+
+    /// Ends the case unless the kernel is at least this new.
+    pub fn need_kernel(&self, major: u32, minor: u32, what: &str) {
+        if self.kernel < (major, minor) {
+            let (a, b) = self.kernel;
+            cannot(format!(
+                "{what} is in Linux {major}.{minor}, this is {a}.{b}"
+            ));
+        }
+    }
+
+    /// Ends the case unless the file system or namespace exists in this kernel.
+    pub fn need_path(&self, path: &str, what: &str) {
+        if !Path::new(path).exists() {
+            cannot(format!("{what}: no {path} in this kernel"));
+        }
+    }
+
+    pub fn need_cgroup(&self, wanted: Cgroup) {
+        if self.cgroup != wanted {
+            cannot(format!(
+                "needs cgroup {wanted:?}, this is {:?}",
+                self.cgroup
+            ));
+        }
+    }
+
+    /// Path of a host tool; ends the case if it is missing.
+    pub fn need_tool(&self, name: &str) -> PathBuf {
+        match tool(name) {
+            Some(path) => path,
+            None if self.guest => cannot(format!("{name}: no host tools in a guest")),
+            None => skip(format!("{name} is not installed")),
+        }
+    }
+}
+
+/// Looks a program up in the usual directories.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let dirs = [
+        "/usr/local/sbin",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/bin",
+        "/sbin",
+        "/bin",
+    ];
+    dirs.iter()
+        .map(|dir| Path::new(dir).join(name))
+        .find(|path| path.is_file())
+}
+
+fn cgroup() -> Cgroup {
+    let mounts = witness::mountinfo("self").unwrap_or_default();
+    let root = mounts
+        .iter()
+        .rfind(|mount| mount.target == "/sys/fs/cgroup");
+    if root.is_some_and(|mount| mount.kind == "cgroup2") {
+        return Cgroup::V2;
+    }
+    // A later mount hides what is below it: v1 counts only where its directory is still there.
+    let visible = mounts
+        .iter()
+        .any(|mount| mount.kind == "cgroup" && Path::new(&mount.target).join("tasks").exists());
+    if visible { Cgroup::V1 } else { Cgroup::Absent }
+}
