@@ -9,22 +9,22 @@ use super::CAPABILITIES;
 use crate::{kernel, witness};
 
 const RLIMITS: &[(&str, u32)] = &[
-    ("AS", libc::RLIMIT_AS as u32),
-    ("CORE", libc::RLIMIT_CORE as u32),
-    ("CPU", libc::RLIMIT_CPU as u32),
-    ("DATA", libc::RLIMIT_DATA as u32),
-    ("FSIZE", libc::RLIMIT_FSIZE as u32),
-    ("LOCKS", libc::RLIMIT_LOCKS as u32),
-    ("MEMLOCK", libc::RLIMIT_MEMLOCK as u32),
-    ("MSGQUEUE", libc::RLIMIT_MSGQUEUE as u32),
-    ("NICE", libc::RLIMIT_NICE as u32),
-    ("NOFILE", libc::RLIMIT_NOFILE as u32),
-    ("NPROC", libc::RLIMIT_NPROC as u32),
-    ("RSS", libc::RLIMIT_RSS as u32),
-    ("RTPRIO", libc::RLIMIT_RTPRIO as u32),
-    ("RTTIME", libc::RLIMIT_RTTIME as u32),
-    ("SIGPENDING", libc::RLIMIT_SIGPENDING as u32),
-    ("STACK", libc::RLIMIT_STACK as u32),
+    ("AS", libc::RLIMIT_AS),
+    ("CORE", libc::RLIMIT_CORE),
+    ("CPU", libc::RLIMIT_CPU),
+    ("DATA", libc::RLIMIT_DATA),
+    ("FSIZE", libc::RLIMIT_FSIZE),
+    ("LOCKS", libc::RLIMIT_LOCKS),
+    ("MEMLOCK", libc::RLIMIT_MEMLOCK),
+    ("MSGQUEUE", libc::RLIMIT_MSGQUEUE),
+    ("NICE", libc::RLIMIT_NICE),
+    ("NOFILE", libc::RLIMIT_NOFILE),
+    ("NPROC", libc::RLIMIT_NPROC),
+    ("RSS", libc::RLIMIT_RSS),
+    ("RTPRIO", libc::RLIMIT_RTPRIO),
+    ("RTTIME", libc::RLIMIT_RTTIME),
+    ("SIGPENDING", libc::RLIMIT_SIGPENDING),
+    ("STACK", libc::RLIMIT_STACK),
 ];
 
 fn text(path: &str) -> Value {
