@@ -157,7 +157,7 @@ impl ConsoleSocket {
         assert_eq!(kind, libc::SCM_RIGHTS);
         // SAFETY: CMSG_LEN only computes.
         let one = unsafe { libc::CMSG_LEN(4) } as usize;
-        assert_eq!(length as usize, one, "exactly one descriptor");
+        assert_eq!(length, one, "exactly one descriptor");
         // SAFETY: the data of SCM_RIGHTS with this length is one int.
         let fd = unsafe { libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned() };
         // SAFETY: the kernel has just installed this descriptor for us.
