@@ -49,7 +49,8 @@ impl Rule {
     }
 
     /// Whether it speaks about everything, so that no earlier rule matters.
-    fn is_total(&self) -> bool {
+    #[must_use]
+    pub fn is_total(&self) -> bool {
         self.kinds == ALL_KINDS
             && self.major.is_none()
             && self.minor.is_none()
@@ -270,16 +271,16 @@ impl Program {
         self.put(op::SHIFT_RIGHT, ACCESS, 0, 0, 16)?;
         self.put(op::LOAD_U32, MAJOR, CONTEXT, 4, 0)?;
         self.put(op::LOAD_U32, MINOR, CONTEXT, 8, 0)?;
-        let start = self.words.len();
-        let mut rest = false;
+        let (mut rest, mut denies) = (false, false);
         for rule in rules.rev() {
             if rule.is_total() {
                 rest = rule.allow;
                 break;
             }
+            denies |= !rule.allow;
             self.rule(&rule)?;
         }
-        if rest && self.words.len() == start {
+        if rest && !denies {
             self.words.clear();
             return Some(());
         }

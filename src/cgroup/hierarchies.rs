@@ -7,7 +7,7 @@
 
 use core::ffi::CStr;
 
-use crate::error::{At, Fault, Step};
+use crate::error::{At, Fault, Place, Step};
 use crate::limits::{CGROUP_BYTES, CGROUP_HIERARCHIES, Limit};
 
 /// What a hierarchy can do, as bits: only what the runtime itself uses.
@@ -61,6 +61,7 @@ struct Row {
     dir: u16,
     kinds: Kinds,
     made: u8,
+    name: u32,
     inode: u64,
 }
 
@@ -71,6 +72,7 @@ const EMPTY: Row = Row {
     dir: 0,
     kinds: Kinds(0),
     made: 0,
+    name: 0,
     inode: 0,
 };
 
@@ -104,6 +106,8 @@ pub struct Hierarchy<'a> {
     pub kinds: Kinds,
     /// The number of trailing components of `path` that were made for this container.
     pub made: u8,
+    /// Where a fault finds the name of the directory.
+    pub at: At,
     /// Identity of the directory when it was made (0: not made yet). The inode of `tasks` on v1, of the directory on v2.
     pub inode: u64,
 }
@@ -178,6 +182,7 @@ impl Hierarchies {
                 dir: short(dir),
                 kinds: Kinds::of(controllers),
                 made: 0,
+                name: 0,
                 inode: 0,
             };
             self.count += 1;
@@ -214,6 +219,10 @@ impl Hierarchies {
             tasks: CStr::from_bytes_until_nul(self.text.get(end + 1..)?).ok()?,
             kinds: row.kinds,
             made: row.made,
+            at: match row.name {
+                0 => At::Place(Place::CgroupRoot),
+                name => At::Arena(name),
+            },
             inode: row.inode,
         })
     }
@@ -228,6 +237,13 @@ impl Hierarchies {
         if let Some(row) = self.rows.get_mut(n) {
             row.made = made;
             row.inode = inode;
+        }
+    }
+
+    /// Gives the directory of row `n` a name for faults: its offset in the arena of the plan.
+    pub fn name(&mut self, n: usize, at: u32) {
+        if let Some(row) = self.rows.get_mut(n) {
+            row.name = at;
         }
     }
 

@@ -32,6 +32,17 @@ table! {
         NewerState = "the state file was written by a newer version",
         Held = "another process works on it",
         // cgroup/
+        CgroupPathUp = "a cgroup path must not contain \"..\"",
+        CgroupPathRoot = "a cgroup path must name a cgroup below the mount point",
+        CgroupPathLong = "a cgroup path has at most 4095 bytes",
+        SystemdPath = "a path of the form slice:prefix:name needs the systemd cgroup manager; cgroupfs takes /a/path",
+        LaterSystemdCgroup = "this version does not have the systemd cgroup manager yet; use --cgroup-manager=cgroupfs",
+        LaterLimits = "this version does not apply this limit yet; remove it",
+        DeviceSubset = "cgroup v1 cannot except a part of a range of devices; name the devices one by one",
+        DevicesNeedCgroups = "device rules need a device controller, which this host or --cgroup-manager=disabled does not give",
+        CgroupBusy = "the cgroup already has processes in it",
+        CgroupFrozen = "the cgroup is frozen",
+        CgroupStranger = "the cgroup has processes that are not known to be the container's",
         // rootfs/
         // run/
     }

@@ -29,6 +29,14 @@ table! {
         AwaitEnd = "wait for the end of the container",
         // cgroup/
         FindCgroups = "find the cgroup hierarchies",
+        PlanCgroup = "plan the cgroup of the container",
+        PlanDevices = "plan the device rules of the container",
+        MakeCgroup = "make the cgroup",
+        SetCpuset = "give CPUs and memory nodes to the cgroup",
+        SetDevices = "apply the device rules to the cgroup",
+        JoinCgroup = "enter the cgroup",
+        KillCgroup = "kill the processes of the cgroup",
+        RemoveCgroup = "remove the cgroup",
         // run/
         Clone = "create the container process",
         Talk = "talk to the container process",

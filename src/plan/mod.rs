@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arena;
+pub mod cgroup;
 pub mod make;
 pub mod op;
 pub mod options;
