@@ -4,6 +4,7 @@
 table! {
     /// A fixed name of an object.
     Place {
+        Bundle = "bundle directory",
         Proc = "/proc",
         OwnBinary = "/proc/self/exe",
         DevNull = "/dev/null",

@@ -45,5 +45,9 @@ table! {
         CgroupStranger = "the cgroup has processes that are not known to be the container's",
         // rootfs/
         // run/
+        NotInPath = "executable file not found in $PATH",
+        NamespaceType = "the file is not a namespace of this type",
+        PreserveFds = "--preserve-fds counts descriptors from 3 on, and one of them is not open",
+        WorkingDirectory = "the working directory must be inside the root filesystem of the container",
     }
 }

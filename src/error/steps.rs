@@ -8,8 +8,12 @@ table! {
     Step {
         // The runtime itself.
         SealRuntime = "seal a copy of the runtime binary",
+        OpenNullDevice = "open the null device for a closed standard stream",
+        CheckFds = "keep descriptor",
+        Protect = "protect the runtime process",
         ReadArguments = "read the command line",
         // config/
+        OpenBundle = "open the bundle",
         ReadConfig = "read config.json",
         // plan/
         MakePlan = "plan the container",
@@ -38,6 +42,8 @@ table! {
         KillCgroup = "kill the processes of the cgroup",
         RemoveCgroup = "remove the cgroup",
         // run/
+        WritePidFile = "write the pid file",
+        Supervise = "supervise the container",
         Clone = "create the container process",
         Talk = "talk to the container process",
         // fs/, rootfs/
@@ -60,7 +66,34 @@ table! {
         BindConsole = "bind the terminal over /dev/console",
         CloseFds = "close inherited file descriptors",
         // process attributes
+        SetSignals = "reset the signals",
+        SetSession = "start a session",
+        JoinKeyring = "join the session keyring",
+        OpenNamespace = "open the namespace",
+        JoinNamespace = "join the namespace",
+        MakeNamespaces = "make the namespaces",
+        SetTimeOffsets = "set the offsets of the time namespace",
+        RaiseLoopback = "bring up the loopback interface",
+        SetHostname = "set the host name",
+        SetDomainname = "set the domain name",
+        SetSysctl = "set the sysctl",
+        SetOomScore = "set the OOM score adjustment",
+        SetScheduler = "set the scheduling policy",
+        SetIoPriority = "set the I/O priority",
+        SetPersonality = "set the personality",
+        SetMemoryPolicy = "set the memory policy",
+        SetWorkingDirectory = "change to the working directory",
+        SetRlimit = "set the rlimit",
+        SetBoundingSet = "drop from the bounding set capability",
+        SetGroups = "set the supplementary groups",
+        SetIds = "set the user and group",
+        SetCapabilities = "set the capabilities",
+        SetAmbientSet = "raise the ambient capability",
+        SetNoNewPrivileges = "set no_new_privs",
         // start
+        PrepareStart = "prepare the start socket",
+        AwaitStart = "wait for start",
+        Start = "start the container",
         Exec = "execute",
     }
 }

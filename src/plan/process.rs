@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use heapless::Vec;
+use rustix::thread::Gid;
 
 use super::arena::{Arena, Str, decimal};
 use super::route::push;
@@ -48,7 +49,7 @@ pub struct Process {
     /// File mode creation mask.
     pub umask: u32,
     /// All supplementary groups.
-    pub groups: Vec<u32, GROUPS>,
+    pub groups: Vec<Gid, GROUPS>,
     /// The five sets, or leave them as setresuid leaves them.
     pub capabilities: Option<Capabilities>,
     /// Set exactly, each resource at most once.
@@ -143,9 +144,9 @@ pub fn make(
     into.gid = process.user.gid;
     into.umask = process.user.umask.unwrap_or(0o022);
     // Both capacities are the parser's own, so neither list can be too long here.
-    let _ = into
-        .groups
-        .extend_from_slice(process.user.additional_gids.of(&pools.groups));
+    for gid in process.user.additional_gids.of(&pools.groups) {
+        let _ = into.groups.push(Gid::from_raw(*gid));
+    }
     let _ = into
         .rlimits
         .extend_from_slice(process.rlimits.of(&pools.rlimits));

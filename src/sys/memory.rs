@@ -6,7 +6,11 @@
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;
+use core::mem::size_of;
 use core::sync::atomic::{AtomicBool, Ordering};
+
+/// The smallest page size of Linux.
+const PAGE: usize = 4096;
 
 /// A static object that one owner takes for the rest of the process.
 ///
@@ -38,6 +42,23 @@ impl<T> TakeOnce<T> {
         // SAFETY: the flag was false, so no other reference to the content exists or will be made.
         Some(unsafe { &mut *self.content.get() })
     }
+
+    /// Ends the use of the content for good: its pages go back to the kernel.
+    ///
+    /// `int madvise(void *addr, size_t length, int advice)`, man 2 madvise, MADV_DONTNEED, for the whole pages in it.
+    pub fn give_back(&'static self, content: &'static mut T) {
+        let start = core::ptr::from_mut(content).cast::<u8>();
+        let skip = start.align_offset(PAGE).min(size_of::<T>());
+        let len = (size_of::<T>() - skip) / PAGE * PAGE;
+        if len == 0 {
+            return;
+        }
+        // SAFETY: the caller has handed in the only reference there will ever be (`take` gives no second one), so nobody
+        // sees that the pages lose their content. Where pages are larger than PAGE the kernel refuses with EINVAL.
+        let _ = unsafe {
+            rustix::mm::madvise(start.wrapping_add(skip).cast(), len, rustix::mm::Advice::LinuxDontNeed)
+        };
+    }
 }
 
 /// Gives the whole pages inside `bytes` back to the kernel; they read as zero afterwards.
@@ -45,7 +66,6 @@ impl<T> TakeOnce<T> {
 /// `int madvise(void *addr, size_t length, int advice)`, man 2 madvise, MADV_DONTNEED. Bytes in the first and last
 /// partial page are zeroed by hand, so that the result is the same: all zero.
 pub fn discard(bytes: &mut [u8]) {
-    const PAGE: usize = 4096;
     let start = bytes.as_ptr().align_offset(PAGE).min(bytes.len());
     let (head, rest) = bytes.split_at_mut(start);
     head.fill(0);

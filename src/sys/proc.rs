@@ -25,6 +25,17 @@ pub fn exit(status: i32) -> ! {
     }
 }
 
+/// `getcwd(2)`: the working directory as the kernel writes it, without the NUL; "(unreachable)…" outside the root.
+///
+/// # Errors
+///
+/// ENOENT: it was removed; ERANGE: the buffer is too small (PATH_MAX is 4096).
+pub fn working_directory(buffer: &mut [u8]) -> Result<&[u8], Errno> {
+    // SAFETY: the kernel writes at most the given number of bytes into the buffer.
+    let len = raw(unsafe { raw_syscall!(Sysno::getcwd, buffer.as_mut_ptr(), buffer.len()) })?;
+    buffer.get(..len.saturating_sub(1)).ok_or(Errno::RANGE)
+}
+
 /// Which side of a clone this is.
 pub enum Fork {
     /// The new process.

@@ -1,0 +1,159 @@
+//! The last part of init's way: from the root of the container to the identity of its process.
+//!
+//! Each line that must precede another says why. Everything is decided in the plan.
+#![forbid(unsafe_code)]
+
+use rustix::fs::Mode;
+
+use crate::config::Capabilities;
+use crate::error::{At, Context, Errno, Fault, Rule, Step};
+use crate::fs::proc::Proc;
+use crate::plan::Plan;
+use crate::sys::{cred, proc, sched, sig};
+
+/// What must be done with the privileges of init.
+pub(super) fn privileged(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
+    let process = &plan.process;
+    if let Some(score) = process.oom_score_adj {
+        procfs.write(c"self/oom_score_adj", plan.arena.bytes(score)).step_at(Step::SetOomScore, At::Arena(score.at))?;
+    }
+    if let Some(scheduler) = &process.scheduler {
+        sched::set_scheduler(&sched::SchedAttr {
+            size: 48,
+            policy: u32::from(scheduler.policy),
+            flags: scheduler.flags,
+            nice: scheduler.nice,
+            priority: scheduler.priority,
+            runtime: scheduler.runtime,
+            deadline: scheduler.deadline,
+            period: scheduler.period,
+        })
+        .step_at(Step::SetScheduler, At::Byte(scheduler.at))?;
+    }
+    if let Some((class, level)) = process.io_priority {
+        sched::set_io_priority(class, level).step(Step::SetIoPriority)?;
+    }
+    if let Some(persona) = process.personality {
+        sched::set_personality(persona).step(Step::SetPersonality)?;
+    }
+    if let Some((mode, nodes)) = &process.memory_policy {
+        sched::set_memory_policy(*mode, nodes).step(Step::SetMemoryPolicy)?;
+    }
+    default_signals(procfs)
+}
+
+/// Ignored signals stay ignored across execve: the program gets defaults, whatever the caller of the runtime ignored.
+fn default_signals(procfs: &Proc) -> Result<(), Fault> {
+    let mut text = [0; 4096];
+    let ignored = procfs
+        .open_file(c"self/status", rustix::fs::OFlags::RDONLY)
+        .and_then(|file| rustix::io::read(&file, &mut text))
+        .map(|len| ignored_signals(text.get(..len).unwrap_or(&[])))
+        .step(Step::SetSignals)?;
+    for signal in 1..=sig::LAST {
+        if ignored & sig::bit(signal) != 0 {
+            sig::set_default(signal).step_at(Step::SetSignals, At::Number(signal.unsigned_abs()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The set behind `SigIgn:` in /proc/PID/status, man 5 proc_pid_status.
+fn ignored_signals(status: &[u8]) -> u64 {
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"SigIgn:"));
+    line.unwrap_or(&[])
+        .iter()
+        .filter_map(|byte| char::from(*byte).to_digit(16))
+        .fold(0, |set, digit| (set << 4) | u64::from(digit))
+}
+
+/// Takes on the identity of the process. Nothing that needs privileges comes after it.
+pub(super) fn identity(plan: &Plan) -> Result<(), Fault> {
+    let process = &plan.process;
+    rustix::process::umask(Mode::from_raw_mode(process.umask));
+    // As root first: the directory may be one that only root can reach. As the user after that, which is the one that
+    // counts, where root was refused (a FUSE or NFS mount).
+    let early = change_directory(plan);
+    // Before setresuid: raising a hard limit needs CAP_SYS_RESOURCE.
+    for limit in &process.rlimits {
+        sched::set_rlimit(u32::from(limit.resource), limit.soft, limit.hard)
+            .step_at(Step::SetRlimit, At::Byte(limit.at))?;
+    }
+    // Before setresuid and capset: dropping needs CAP_SETPCAP.
+    if let Some(Capabilities { bounding, .. }) = process.capabilities {
+        drop_bounding(bounding.unwrap_or(0))?;
+        cred::keep_capabilities(true).step(Step::SetIds)?;
+    }
+    // Groups before ids: setgroups needs CAP_SETGID.
+    cred::set_groups(&process.groups).step(Step::SetGroups)?;
+    cred::set_ids(process.uid, process.gid).step(Step::SetIds)?;
+    match early {
+        Err(Errno::ACCESS | Errno::PERM) => change_directory(plan),
+        other => other,
+    }
+    .step_at(Step::SetWorkingDirectory, At::Arena(process.cwd.at))?;
+    inside(plan)?;
+    if let Some(sets) = process.capabilities {
+        capabilities(&sets)?;
+    }
+    if process.no_new_privileges {
+        cred::no_new_privileges().step(Step::SetNoNewPrivileges)?;
+    }
+    Ok(())
+}
+
+fn change_directory(plan: &Plan) -> Result<(), Errno> {
+    rustix::process::chdir(plan.arena.cstr(plan.process.cwd))
+}
+
+/// The working directory is below the container's "/": an inherited descriptor of the host, reached as
+/// `/proc/self/fd/N`, is not (CVE-2024-21626). The kernel says so in getcwd(2): "(unreachable)" instead of "/".
+fn inside(plan: &Plan) -> Result<(), Fault> {
+    let at = At::Arena(plan.process.cwd.at);
+    let mut buffer = [0; 4096];
+    match proc::working_directory(&mut buffer).step_at(Step::SetWorkingDirectory, at)?.first() {
+        Some(b'/') => Ok(()),
+        _ => Err(Fault::rule(Step::SetWorkingDirectory, Rule::WorkingDirectory, at)),
+    }
+}
+
+/// Drops every capability that is not in `keep`; the kernel's last one is where it says EINVAL.
+fn drop_bounding(keep: u64) -> Result<(), Fault> {
+    for number in (0..64).filter(|number| keep & (1 << number) == 0) {
+        match cred::drop_bounding(number) {
+            Err(Errno::INVAL) => break,
+            other => other.step_at(Step::SetBoundingSet, At::Number(number))?,
+        }
+    }
+    Ok(())
+}
+
+/// Effective, permitted, inheritable and ambient, as listed, as far as init has them itself: what the runtime was not
+/// given it cannot pass on, and the specification asks not to fail for that.
+fn capabilities(sets: &Capabilities) -> Result<(), Fault> {
+    let (_, had, _) = cred::capabilities().step(Step::SetCapabilities)?;
+    let permitted = sets.permitted.unwrap_or(0) & had;
+    let effective = sets.effective.unwrap_or(0) & permitted;
+    let inheritable = sets.inheritable.unwrap_or(0) & had;
+    cred::set_capabilities(effective, permitted, inheritable).step(Step::SetCapabilities)?;
+    let ambient = sets.ambient.unwrap_or(0) & permitted & inheritable;
+    if let Err(errno) = cred::clear_ambient()
+        && (errno != Errno::INVAL || ambient != 0)
+    {
+        return Err(errno).step(Step::SetAmbientSet);
+    }
+    for number in (0..64).filter(|number| ambient & (1 << number) != 0) {
+        cred::raise_ambient(number).step_at(Step::SetAmbientSet, At::Number(number))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn ignored_signals_of_a_status() {
+        let status = b"Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000010006\nSigCgt:\t0\n";
+        assert_eq!(super::ignored_signals(status), 0x10006);
+        assert_eq!(super::ignored_signals(b"Name:\tx\n"), 0);
+    }
+}

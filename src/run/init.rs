@@ -1,0 +1,201 @@
+//! The container's first process, from clone to execve, top to bottom in time.
+//!
+//! It sees only the plan, the descriptors it inherits and the words of the parent. It never prints: what goes wrong is
+//! one `Fault` over the wire, and then it ends. It ends too when the parent does before the container is complete.
+#![forbid(unsafe_code)]
+
+use core::ffi::CStr;
+
+use heapless::Vec;
+
+use super::become;
+use super::lookup::{self, Path};
+use super::wire::{Msg, Wire};
+use crate::config::NamespaceKind;
+use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
+use crate::fs::proc::Proc;
+use crate::plan::Plan;
+use crate::plan::arena::Str;
+use crate::sys::proc::{self, Strings};
+use crate::sys::{AsFd, OwnedFd, key, net, ns, sig, sock};
+use crate::{cgroup, fs, rootfs};
+
+/// What init gets from the parent besides its copy of the memory.
+pub(super) struct Inheritance<'a> {
+    /// Everything decided.
+    pub(super) plan: &'a Plan,
+    /// The conversation with the parent.
+    pub(super) wire: Wire,
+    /// Namespaces to join, in order, each with the place of its entry in config.json.
+    pub(super) joins: Vec<(OwnedFd, NamespaceKind, u32), 8>,
+    /// The socket that `start` connects to; without it the parent itself says when.
+    pub(super) start: Option<OwnedFd>,
+    /// Where the terminal's master goes instead of to the parent.
+    pub(super) console: Option<OwnedFd>,
+    /// Descriptors from 3 on that the program keeps.
+    pub(super) preserve: u32,
+    /// Born in the container's cgroup.
+    pub(super) in_cgroup: bool,
+}
+
+/// Runs to the end of the process.
+pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
+    let program = match build(&mut inherited) {
+        Ok(program) => program,
+        Err(fault) => tell(&inherited.wire, fault),
+    };
+    let Inheritance { plan, wire, start, preserve, .. } = inherited;
+    // From here on the container exists; nobody but `start` (or the parent of `run`) is waited for.
+    let starter = match start {
+        None => wire,
+        Some(socket) => {
+            drop(wire);
+            match sock::accept(socket.as_fd()) {
+                Ok(connection) => Wire(connection),
+                Err(_) => proc::exit(1),
+            }
+        }
+    };
+    let fault = match starter.expect(Msg::Start, &mut |_| ()) {
+        Ok(_) => execute(plan, &program, preserve, &starter),
+        // A starter that goes away without the word has removed the socket already: no other one can come.
+        Err(fault) => fault,
+    };
+    tell(&starter, fault)
+}
+
+/// The last word: what went wrong.
+fn tell(wire: &Wire, fault: Fault) -> ! {
+    let _ = wire.send(Msg::Fault(fault), None);
+    proc::exit(1)
+}
+
+/// What execve needs that only the container could tell.
+struct Program {
+    path: Path,
+    home: Option<Path>,
+}
+
+/// Everything up to the word `Committed`.
+fn build(i: &mut Inheritance<'_>) -> Result<Program, Fault> {
+    let plan = i.plan;
+    session(plan)?;
+    own_network(plan)?;
+    // Until here beside the parent, which makes the cgroups meanwhile.
+    i.wire.expect(Msg::Enter, &mut |_| ())?;
+    if !i.in_cgroup {
+        cgroup::enter(&plan.cgroup)?;
+    }
+    namespaces(i)?;
+    names(plan)?;
+    let procfs = Proc::open()?;
+    filesystem(i, &procfs)?;
+    sysctls(plan)?;
+    become::privileged(plan, &procfs)?;
+    let home = (!plan.process.has_home).then(|| lookup::home(plan.process.uid));
+    become::identity(plan)?;
+    let path = lookup::program(plan)?;
+    drop(procfs);
+    i.wire.send(Msg::Ready, None)?;
+    i.wire.expect(Msg::Committed, &mut |_| ())?;
+    Ok(Program { path, home })
+}
+
+/// A session and a keyring of its own, and nothing of the caller's signal mask.
+fn session(plan: &Plan) -> Result<(), Fault> {
+    sig::set_mask(0).step(Step::SetSignals)?;
+    // The caller's terminal is no longer ours: TIOCSTI cannot reach it (CVE-2017-5226).
+    rustix::process::setsid().step(Step::SetSession)?;
+    let Some(name) = plan.keyring else {
+        return Ok(());
+    };
+    let at = At::Arena(name.at);
+    match key::join_session(plan.arena.cstr(name)) {
+        // Search for the user, so that a process that changes its uid still finds its keys.
+        Ok(serial) => key::permissions(serial)
+            .and_then(|permissions| key::set_permissions(serial, permissions | 0x0008_0000))
+            .step_at(Step::JoinKeyring, at),
+        // A kernel without CONFIG_KEYS has nothing to isolate.
+        Err(Errno::NOSYS) => Ok(()),
+        Err(errno) => Err(errno).step_at(Step::JoinKeyring, at),
+    }
+}
+
+fn own_network(plan: &Plan) -> Result<(), Fault> {
+    if !plan.namespaces.new.has(NamespaceKind::Network) {
+        return Ok(());
+    }
+    ns::unshare(ns::flag::NET).step(Step::MakeNamespaces)?;
+    net::loopback_up().step(Step::RaiseLoopback)
+}
+
+/// Joins, mount last; then the cgroup namespace, whose root is the cgroup we are in by now.
+fn namespaces(i: &mut Inheritance<'_>) -> Result<(), Fault> {
+    for (fd, kind, at) in core::mem::take(&mut i.joins) {
+        ns::setns(fd.as_fd(), super::flag(kind)).step_at(Step::JoinNamespace, At::Byte(at))?;
+    }
+    if i.plan.namespaces.new.has(NamespaceKind::Cgroup) {
+        ns::unshare(ns::flag::CGROUP).step(Step::MakeNamespaces)?;
+    }
+    Ok(())
+}
+
+fn names(plan: &Plan) -> Result<(), Fault> {
+    let at = |name: Str| At::Arena(name.at);
+    if let Some(name) = plan.hostname {
+        rustix::system::sethostname(plan.arena.bytes(name)).step_at(Step::SetHostname, at(name))?;
+    }
+    if let Some(name) = plan.domainname {
+        rustix::system::setdomainname(plan.arena.bytes(name)).step_at(Step::SetDomainname, at(name))?;
+    }
+    Ok(())
+}
+
+/// The root file system with all its mounts; afterwards "/" is the container's.
+fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
+    let plan = i.plan;
+    let before = plan.root.before as usize;
+    let (early, late) = plan.ops.split_at_checked(before).unwrap_or((&plan.ops, &[]));
+    let mut root = rootfs::enter(&plan.root, &plan.arena, procfs)?;
+    root.run(early, 0, &plan.arena)?;
+    root.pivot(&plan.root)?;
+    terminal(i, procfs, &root)?;
+    root.run(late, plan.root.before, &plan.arena)
+}
+
+/// The terminal, from the container's own devpts; its master goes out, its slave is stdio and /dev/console.
+fn terminal(i: &mut Inheritance<'_>, procfs: &Proc, root: &rootfs::Rootfs<'_>) -> Result<(), Fault> {
+    let _ = (i.console.take(), procfs, root);
+    Ok(())
+}
+
+/// Through an instance of procfs that has /proc/sys and that nobody else can mount on.
+fn sysctls(plan: &Plan) -> Result<(), Fault> {
+    if plan.sysctls.is_empty() {
+        return Ok(());
+    }
+    let procfs = Proc::full()?;
+    for (path, value) in &plan.sysctls {
+        procfs
+            .write(plan.arena.cstr(*path), plan.arena.bytes(*value))
+            .step_at(Step::SetSysctl, At::Arena(path.at))?;
+    }
+    Ok(())
+}
+
+/// Closes everything that is not the program's, and becomes it. Comes back only with the reason why not.
+fn execute(plan: &Plan, program: &Program, preserve: u32, report: &Wire) -> Fault {
+    // The report is a socket that execve closes: nothing can be executed or entered through it.
+    if let Err(fault) = fs::fdset::close_all_but(3 + preserve, report.0.as_fd()) {
+        return fault;
+    }
+    let words = |words: crate::plan::process::Words| Strings::new(plan.arena.from(words.first), words.count);
+    let cstr = |path: &Path| -> Option<&CStr> { CStr::from_bytes_with_nul(path).ok() };
+    let at = At::Arena(plan.process.args.first.at);
+    let Some(path) = cstr(&program.path) else {
+        return Fault::rule(Step::Exec, Rule::Never, at);
+    };
+    let home = program.home.as_ref().and_then(|home| CStr::from_bytes_with_nul(home).ok());
+    let errno = proc::execve(path, words(plan.process.args), words(plan.process.env), home);
+    Fault { step: Step::Exec, cause: Cause::Errno(errno), at }
+}

@@ -1,0 +1,160 @@
+//! What init looks up in the container: the program, and the home directory. Nothing else is read there.
+#![forbid(unsafe_code)]
+
+use core::ffi::CStr;
+
+use heapless::Vec;
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
+
+use crate::error::{At, Cause, Errno, Fault, Rule, Step};
+use crate::plan::Plan;
+
+/// A path of at most PATH_MAX bytes, NUL included.
+pub(super) type Path = Vec<u8, 4096>;
+
+/// The path that execve gets for `args[0]`: as it is when it has a slash, else the first executable of PATH.
+///
+/// Asked as the user that executes it, so that the answer is the kernel's.
+pub(super) fn program(plan: &Plan) -> Result<Path, Fault> {
+    let name = plan.process.args.first;
+    let at = At::Arena(name.at);
+    let name = plan.arena.bytes(name);
+    let mut path = Path::new();
+    if name.contains(&b'/') {
+        return match join(&mut path, b"", name).map(executable) {
+            Some(Ok(())) => Ok(path),
+            Some(Err(errno)) => Err(Fault { step: Step::Exec, cause: Cause::Errno(errno), at }),
+            None => Err(Fault { step: Step::Exec, cause: Cause::Errno(Errno::NAMETOOLONG), at }),
+        };
+    }
+    let list = plan.process.path.map_or(&[][..], |list| plan.arena.bytes(list));
+    if !name.is_empty() && !list.is_empty() {
+        for directory in list.split(|byte| *byte == b':') {
+            let directory = if directory.is_empty() { b"." } else { directory };
+            if join(&mut path, directory, name).is_some_and(|file| executable(file).is_ok()) {
+                return Ok(path);
+            }
+        }
+    }
+    Err(Fault::rule(Step::Exec, Rule::NotInPath, at))
+}
+
+/// `directory/name` with its NUL in `path`; `None` when it is too long.
+fn join<'p>(path: &'p mut Path, directory: &[u8], name: &[u8]) -> Option<&'p CStr> {
+    path.clear();
+    path.extend_from_slice(directory).ok()?;
+    if !directory.is_empty() {
+        path.push(b'/').ok()?;
+    }
+    path.extend_from_slice(name).ok()?;
+    path.push(0).ok()?;
+    CStr::from_bytes_with_nul(path).ok()
+}
+
+/// Whether execve has a chance: with the effective ids, and not a directory, which may be "executable" too.
+fn executable(file: &CStr) -> Result<(), Errno> {
+    match rustix::fs::accessat(CWD, file, Access::EXEC_OK, AtFlags::EACCESS) {
+        // faccessat2 (kernel 5.8) is what takes the flag; without it ask for the real ids, which are the same ones.
+        Err(Errno::NOSYS) => rustix::fs::accessat(CWD, file, Access::EXEC_OK, AtFlags::empty())?,
+        other => other?,
+    }
+    match FileType::from_raw_mode(rustix::fs::stat(file)?.st_mode) {
+        FileType::Directory => Err(Errno::ISDIR),
+        FileType::RegularFile => Ok(()),
+        _ => Err(Errno::ACCESS),
+    }
+}
+
+/// `HOME=` with the directory of this uid in the container's /etc/passwd, or "/".
+///
+/// Reads at most 64 KiB of a regular file (CVE-2025-4437), and takes nothing but this from it.
+pub(super) fn home(uid: u32) -> Path {
+    let mut entry = Path::new();
+    let _ = entry.extend_from_slice(b"HOME=");
+    if scan_passwd(uid, &mut entry).is_none() {
+        entry.truncate(5);
+        let _ = entry.push(b'/');
+    }
+    let _ = entry.push(0);
+    entry
+}
+
+/// Appends the home directory of the line whose third field is `uid`.
+fn scan_passwd(uid: u32, entry: &mut Path) -> Option<()> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(CWD, c"/etc/passwd", flags, Mode::empty()).ok()?;
+    let mode = rustix::fs::fstat(&file).ok()?.st_mode;
+    if FileType::from_raw_mode(mode) != FileType::RegularFile {
+        return None;
+    }
+    let mut line = Line { uid, field: 0, number: Some(0), digits: 0 };
+    let mut buffer = [0; 4096];
+    for _ in 0..16 {
+        let len = rustix::io::read(&file, &mut buffer).ok()?;
+        if len == 0 {
+            return None;
+        }
+        for byte in buffer.get(..len)? {
+            if line.feed(*byte, entry)? {
+                return Some(());
+            }
+        }
+    }
+    None
+}
+
+/// Where in a line of passwd(5) we are.
+struct Line {
+    uid: u32,
+    field: u8,
+    /// The third field so far, `None` when it is no number.
+    number: Option<u32>,
+    digits: u8,
+}
+
+impl Line {
+    /// One byte more: true when the home directory is complete; `None` when it is unusable.
+    fn feed(&mut self, byte: u8, entry: &mut Path) -> Option<bool> {
+        let ours = self.digits > 0 && self.number == Some(self.uid);
+        match (self.field, byte) {
+            (_, b'\n') if self.field >= 5 && ours => return if entry.len() > 5 { Some(true) } else { None },
+            (5, b':') if ours => return if entry.len() > 5 { Some(true) } else { None },
+            (_, b'\n') => *self = Self { uid: self.uid, field: 0, number: Some(0), digits: 0 },
+            (_, b':') => self.field = self.field.saturating_add(1),
+            (2, b'0'..=b'9') => {
+                let digit = u32::from(byte - b'0');
+                self.number = self.number.and_then(|n| n.checked_mul(10)?.checked_add(digit));
+                self.digits = 1;
+            }
+            (2, _) => self.number = None,
+            (5, _) if ours => entry.push(byte).ok()?,
+            _ => {}
+        }
+        Some(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Path};
+
+    fn home(uid: u32, text: &str) -> Option<String> {
+        let mut entry = Path::from_slice(b"HOME=").unwrap();
+        let mut line = Line { uid, field: 0, number: Some(0), digits: 0 };
+        for byte in text.bytes() {
+            if line.feed(byte, &mut entry)? {
+                return Some(String::from_utf8(entry[5..].to_vec()).unwrap());
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn homes() {
+        let text = "root:x:0:0:root:/root:/bin/sh\nx:x::0::/no:\na:x:7a:7:a:/bad:/\nb:x:7:7:,,:/home/b:/bin/sh\nc:x:8:8::\nd:x:9:9::/d\n";
+        let cases = [(0, Some("/root")), (7, Some("/home/b")), (8, None), (9, Some("/d")), (10, None)];
+        for (uid, dir) in cases {
+            assert_eq!(home(uid, text).as_deref(), dir, "{uid}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What the runtime does to itself before it touches a container.
+#![forbid(unsafe_code)]
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::DumpableBehavior;
+
+use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
+use crate::fs::{fdset, proc::Proc};
+use crate::sys::args::Args;
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, exe, proc};
+
+/// Runs on from a sealed copy of the binary, closes inherited descriptors for children, and hides from ptrace.
+///
+/// `preserve` descriptors from 3 on stay open for the container, and must be open.
+pub(super) fn protect(args: Args, preserve: u32) -> Result<(), Fault> {
+    // First, so that nothing of ours can become descriptor 0, 1 or 2.
+    crate::sys::file::standard_descriptors();
+    seal(args)?;
+    for number in 3..3 + preserve {
+        if !fdset::is_open(number) {
+            return Err(Fault::rule(Step::CheckFds, Rule::PreserveFds, At::Number(number)));
+        }
+    }
+    fdset::cloexec_from(3 + preserve)?;
+    // No process of the container may trace us or look through /proc into us, also after it has joined us in a
+    // namespace (CVE-2016-9962); children of clone inherit it, execve of the program resets it.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step(Step::Protect)
+}
+
+/// CVE-2019-5736: whatever runs where a container can see it is an inode that nobody can write to.
+fn seal(args: Args) -> Result<(), Fault> {
+    let at = At::Place(Place::OwnBinary);
+    let own = own_binary().step_at(Step::SealRuntime, at)?;
+    if exe::is_immutable(own.as_fd()) {
+        return Ok(());
+    }
+    let copy = exe::sealed_copy(own.as_fd()).step_at(Step::SealRuntime, at)?;
+    Err(proc::reexec(copy.as_fd(), args)).step_at(Step::SealRuntime, at)
+}
+
+/// Through /proc, or through an instance of our own where none is mounted yet (an initramfs).
+fn own_binary() -> Result<OwnedFd, Errno> {
+    let mounted: Result<OwnedFd, Errno> =
+        rustix::fs::openat(CWD, c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let open = |proc: BorrowedFd<'_>| exe::open(proc);
+    match mounted.and_then(|proc| open(proc.as_fd())) {
+        Err(Errno::NOENT) => Proc::open().map_err(|_| Errno::NOENT).and_then(|proc| open(proc.fd())),
+        other => other,
+    }
+}

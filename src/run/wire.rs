@@ -1,0 +1,166 @@
+//! What the processes of one start say to each other: records of 20 bytes over a SEQPACKET pair, descriptors alongside.
+//!
+//! Both sides state what has to come next; anything else is `Cause::Protocol`. The parent never waits without a
+//! deadline, and the end of the conversation without a [`Msg::Fault`] means that execve has closed the other end.
+#![forbid(unsafe_code)]
+
+use core::time::Duration;
+
+use crate::error::{At, Cause, Context, Errno, Fault, Step};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, sock};
+
+/// How long the parent waits for the next word: mounts of a slow device are in it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Msg {
+    /// Parent to init: the cgroups are there, enter them.
+    Enter,
+    /// Middle to parent: this is the pid of init.
+    Born(u32),
+    /// Init to parent, with a descriptor: the terminal's master.
+    Terminal,
+    /// Init to parent: everything but execve is done.
+    Ready,
+    /// Parent to init: the state is written, the container exists.
+    Committed,
+    /// Parent or `start` to init: execute.
+    Start,
+    /// Anybody to the parent or `start`: it went wrong, I end.
+    Fault(Fault),
+    /// Init to parent: something is not as asked, but I go on.
+    Warning(Fault),
+    /// The other side has ended or executed the program.
+    End,
+}
+
+impl Msg {
+    fn number(self) -> u8 {
+        match self {
+            Self::End => 0,
+            Self::Enter => 1,
+            Self::Born(_) => 2,
+            Self::Terminal => 3,
+            Self::Ready => 4,
+            Self::Committed => 5,
+            Self::Start => 6,
+            Self::Fault(_) => 7,
+            Self::Warning(_) => 8,
+        }
+    }
+
+    fn to_bytes(self) -> [u8; 20] {
+        let mut bytes = [0; 20];
+        let payload = match self {
+            Self::Fault(fault) | Self::Warning(fault) => fault.to_bytes(),
+            Self::Born(pid) => u128::from(pid).to_le_bytes(),
+            _ => [0; 16],
+        };
+        let head = [self.number(), 0, 0, 0];
+        for (to, from) in bytes.iter_mut().zip(head.into_iter().chain(payload)) {
+            *to = from;
+        }
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; 20]) -> Option<Self> {
+        let (head, payload) = bytes.split_first_chunk::<4>()?;
+        let payload: [u8; 16] = payload.try_into().ok()?;
+        Some(match head.first()? {
+            1 => Self::Enter,
+            2 => Self::Born(u32::try_from(u128::from_le_bytes(payload)).ok()?),
+            3 => Self::Terminal,
+            4 => Self::Ready,
+            5 => Self::Committed,
+            6 => Self::Start,
+            7 => Self::Fault(Fault::from_bytes(payload)?),
+            8 => Self::Warning(Fault::from_bytes(payload)?),
+            _ => return None,
+        })
+    }
+}
+
+/// One end of the conversation.
+pub(super) struct Wire(pub(super) OwnedFd);
+
+impl Wire {
+    /// Two ends; receiving on the first one has a deadline.
+    pub(super) fn pair() -> Result<(Self, Self), Fault> {
+        let (parent, child) = sock::pair().step(Step::Talk)?;
+        sock::set_deadline(parent.as_fd(), Some(PATIENCE)).step(Step::Talk)?;
+        Ok((Self(parent), Self(child)))
+    }
+
+    /// Says something, with a descriptor if there is one.
+    pub(super) fn send(&self, msg: Msg, fd: Option<BorrowedFd<'_>>) -> Result<(), Fault> {
+        sock::send(self.0.as_fd(), &msg.to_bytes(), fd).step(Step::Talk)
+    }
+
+    /// Hears something; [`Msg::End`] when there is nothing more to come.
+    pub(super) fn receive(&self) -> Result<(Msg, Option<OwnedFd>), Fault> {
+        let mut bytes = [0; 20];
+        match sock::receive(self.0.as_fd(), &mut bytes) {
+            Ok((0, _)) | Err(Errno::CONNRESET) => Ok((Msg::End, None)),
+            Ok((20, fd)) => Msg::from_bytes(&bytes).map(|msg| (msg, fd)).ok_or(Fault::new(Step::Talk, Cause::Protocol(0, 0xff))),
+            Ok(_) => Err(Fault::new(Step::Talk, Cause::Protocol(0, 0xfe))),
+            Err(Errno::AGAIN) => Err(Fault::new(Step::Talk, Cause::Timeout(120))),
+            Err(errno) => Err(Fault { step: Step::Talk, cause: Cause::Errno(errno), at: At::Nothing }),
+        }
+    }
+
+    /// Hears exactly this; a fault of the other side becomes ours, warnings go to `warn`.
+    pub(super) fn expect(&self, want: Msg, warn: &mut dyn FnMut(Fault)) -> Result<Option<OwnedFd>, Fault> {
+        loop {
+            match self.receive()? {
+                (Msg::Fault(fault), _) => return Err(fault),
+                (Msg::Warning(fault), _) => warn(fault),
+                (got, fd) if got.number() == want.number() => return Ok(fd),
+                (got, _) => return Err(Fault::new(Step::Talk, Cause::Protocol(want.number(), got.number()))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Msg, Wire};
+    use crate::error::{At, Cause, Errno, Fault, Step};
+
+    const FAULT: Fault = Fault { step: Step::Exec, cause: Cause::Errno(Errno::NOENT), at: At::Arena(5) };
+
+    #[test]
+    fn every_word_arrives() {
+        let (one, two) = Wire::pair().unwrap();
+        let words = [
+            Msg::Enter,
+            Msg::Born(4_194_304),
+            Msg::Terminal,
+            Msg::Ready,
+            Msg::Committed,
+            Msg::Start,
+            Msg::Fault(FAULT),
+            Msg::Warning(FAULT),
+        ];
+        for word in words {
+            two.send(word, None).unwrap();
+            assert_eq!(one.receive().unwrap().0, word);
+        }
+        drop(two);
+        assert_eq!(one.receive().unwrap().0, Msg::End);
+    }
+
+    #[test]
+    fn the_unexpected_is_a_fault() {
+        let (one, two) = Wire::pair().unwrap();
+        two.send(Msg::Warning(FAULT), None).unwrap();
+        two.send(Msg::Ready, None).unwrap();
+        let mut warnings = 0;
+        assert!(one.expect(Msg::Ready, &mut |_| warnings += 1).is_ok());
+        assert_eq!(warnings, 1);
+        two.send(Msg::Ready, None).unwrap();
+        assert_eq!(one.expect(Msg::Start, &mut |_| ()).unwrap_err().cause, Cause::Protocol(6, 4));
+        two.send(Msg::Fault(FAULT), None).unwrap();
+        assert_eq!(one.expect(Msg::Start, &mut |_| ()).unwrap_err(), FAULT);
+    }
+}
