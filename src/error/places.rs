@@ -4,6 +4,7 @@
 table! {
     /// A fixed name of an object.
     Place {
+        PidFile = "--pid-file",
         Bundle = "bundle directory",
         Proc = "/proc",
         OwnBinary = "/proc/self/exe",

@@ -45,6 +45,8 @@ table! {
         CgroupStranger = "the cgroup has processes that are not known to be the container's",
         // rootfs/
         // run/
+        StartStopped = "cannot start a container that has stopped",
+        StartRunning = "cannot start an already running container",
         NotInPath = "executable file not found in $PATH",
         NamespaceType = "the file is not a namespace of this type",
         PreserveFds = "--preserve-fds counts descriptors from 3 on, and one of them is not open",

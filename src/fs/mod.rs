@@ -3,4 +3,5 @@
 //! The only room that turns text into a descriptor inside a container's root.
 #![forbid(unsafe_code)]
 
+pub mod fdset;
 pub mod proc;

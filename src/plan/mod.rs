@@ -14,7 +14,7 @@ pub mod route;
 
 use arena::{Arena, Str};
 use heapless::Vec;
-use op::Op;
+use op::{Op, Setup};
 use process::Process;
 use route::Namespaces;
 
@@ -31,8 +31,6 @@ pub struct Plan {
     pub bundle: Str,
     /// Absolute path of the root filesystem on the host.
     pub rootfs: Str,
-    /// `--no-pivot`: MS_MOVE and chroot instead of pivot_root.
-    pub no_pivot: bool,
     /// Namespaces, and the way into them.
     pub namespaces: Namespaces,
     /// Node name.
@@ -43,6 +41,8 @@ pub struct Plan {
     pub keyring: Option<Str>,
     /// Paths below /proc/sys, with their values.
     pub sysctls: Vec<(Str, Str), SYSCTLS>,
+    /// What becomes of the root filesystem.
+    pub root: Setup,
     /// What is done to the root filesystem, in order.
     pub ops: Vec<Op, OPS>,
     /// Where it goes among the cgroups.
@@ -60,12 +60,12 @@ impl Plan {
             id: Str::EMPTY,
             bundle: Str::EMPTY,
             rootfs: Str::EMPTY,
-            no_pivot: false,
             namespaces: Namespaces::new(),
             hostname: None,
             domainname: None,
             keyring: None,
             sysctls: Vec::new(),
+            root: Setup::new(),
             ops: Vec::new(),
             cgroup: CgroupPlan::new(),
             process: Process::new(),

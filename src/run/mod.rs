@@ -31,6 +31,7 @@ mod init;
 mod lookup;
 mod middle;
 mod parent;
+mod pidfile;
 mod protect;
 mod start;
 mod supervise;
@@ -38,7 +39,7 @@ mod wire;
 
 use crate::cli::{CreateArgs, Globals};
 use crate::config::NamespaceKind;
-use crate::error::Fault;
+use crate::error::{At, Fault, Rule, Step};
 use crate::limits::CONFIG_BYTES;
 use crate::plan::Plan;
 use crate::sys::memory::TakeOnce;
@@ -99,11 +100,7 @@ fn make(
     let told = |fault| Told { fault, doc: &[], plan: None };
     protect::protect(globals.args, args.preserve_fds).map_err(told)?;
     let (Some(doc), Some(plan)) = (DOC.take(), PLAN.take()) else {
-        return Err(told(super::error::Fault::rule(
-            crate::error::Step::MakePlan,
-            crate::error::Rule::Never,
-            crate::error::At::Nothing,
-        )));
+        return Err(told(Fault::rule(Step::MakePlan, Rule::Never, At::Nothing)));
     };
     let mut len = 0;
     let planned = bundle::plan(globals, args, doc, &mut len, plan);

@@ -8,6 +8,7 @@
 pub mod args;
 pub mod cred;
 pub mod exe;
+pub mod fd;
 pub mod file;
 pub mod key;
 pub mod memory;

@@ -203,27 +203,6 @@ pub fn reap() -> Result<Option<(Pid, Ended)>, Errno> {
     Ok(Some((pid, ended)))
 }
 
-/// `int pidfd_send_signal(...)`, man 2 pidfd_send_signal (kernel 5.1).
-///
-/// # Errors
-///
-/// ESRCH: it has ended; EPERM; EINVAL: no such signal.
-pub fn signal(pidfd: BorrowedFd<'_>, number: i32) -> Result<(), Errno> {
-    // SAFETY: no pointer but null is passed.
-    raw(unsafe { raw_syscall!(Sysno::pidfd_send_signal, pidfd.as_raw_fd(), number, 0, 0) })
-        .map(drop)
-}
-
-/// `int kill(pid_t pid, int sig)`, man 2 kill; for kernels without pidfds, and for signals above the named ones.
-///
-/// # Errors
-///
-/// As [`signal`].
-pub fn kill(pid: Pid, number: i32) -> Result<(), Errno> {
-    // SAFETY: two numbers.
-    raw(unsafe { raw_syscall!(Sysno::kill, pid.as_raw_nonzero().get(), number) }).map(drop)
-}
-
 /// Room for the addresses that execve takes: args, env, HOME and two nulls.
 static ADDRESSES: TakeOnce<[usize; ARGS + ENV + 3]> = TakeOnce::new([0; ARGS + ENV + 3]);
 
@@ -318,8 +297,7 @@ impl<'a> Iterator for StringsIter<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ended, Fork, Strings, exit, fork, signal, wait};
-    use rustix::fd::AsFd;
+    use super::{Ended, Fork, Strings, exit, fork, wait};
 
     #[test]
     fn a_child_ends_as_it_says() {
@@ -339,7 +317,7 @@ mod tests {
                 let _ = rustix::event::poll(&mut [], None);
             },
             Fork::Parent(pid, pidfd) => {
-                signal(pidfd.unwrap().as_fd(), 9).unwrap();
+                crate::sys::pidfd::send_signal(pidfd.unwrap(), 9).unwrap();
                 assert_eq!(wait(pid).unwrap().code(), 137);
             }
         }

@@ -1,0 +1,203 @@
+//! The runtime's own side of a start: everything that is not the container, and taking it back when it goes wrong.
+#![forbid(unsafe_code)]
+
+use heapless::Vec;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::Pid;
+
+use super::init::{self, Inheritance};
+use super::wire::{Msg, Wire};
+use super::{Purpose, middle, pidfile, supervise};
+use crate::cgroup;
+use crate::cli::{CreateArgs, Globals};
+use crate::config::NamespaceKind;
+use crate::error::{At, Context, Fault, Rule, Step};
+use crate::plan::Plan;
+use crate::plan::route::Route;
+use crate::state::{self, Boot, Dir, Identity, Intent, Record, Root};
+use crate::sys::memory::TakeOnce;
+use crate::sys::proc::{self, Fork};
+use crate::sys::{AsFd, OwnedFd, ns, pidfd, sig, sock, time};
+
+/// What is to be done.
+pub(super) struct Order<'a> {
+    pub(super) globals: &'a Globals,
+    pub(super) args: &'a CreateArgs,
+    pub(super) purpose: Purpose,
+    pub(super) plan: &'static Plan,
+    /// The JSON object, as it stands in the document.
+    pub(super) annotations: &'a [u8],
+}
+
+/// The container's first process, our child.
+pub(super) struct Init {
+    pub(super) pid: Pid,
+    /// `None` below kernel 5.3.
+    pub(super) fd: Option<OwnedFd>,
+}
+
+/// What there is of the cgroups, for taking it back.
+static CGROUPS: TakeOnce<cgroup::Record> = TakeOnce::new(cgroup::Record::new());
+
+/// Makes the container, and does with it what the order says. The exit code is the result.
+pub(super) fn make(order: &Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault> {
+    let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
+    let cgroups = CGROUPS.take().ok_or(never)?;
+    // What depends on the caller's files and descriptors comes first: it is the most likely to be wrong.
+    let root = Root::open(order.globals.root, order.globals.args, true)?;
+    let joins = pin_namespaces(order.plan)?;
+    // For the signals of the whole life: none may get lost between clone and the supervisor.
+    let signals = match order.purpose {
+        Purpose::Foreground => Some(supervise::Signals::block(order.args)?),
+        _ => None,
+    };
+    let dir = root.reserve(order.args.id)?;
+    let mut init = None;
+    let made = dir.lock().and_then(|()| bring_up(order, &dir, joins, cgroups, &mut init, warn));
+    let ended = match (made, init, signals) {
+        (Ok(()), Some(init), Some(signals)) => {
+            dir.unlock();
+            supervise::until_end(&init, &signals)
+        }
+        (Ok(()), ..) => return Ok(0),
+        (Err(fault), init, _) => {
+            kill(init);
+            Err(fault)
+        }
+    };
+    if order.args.keep && ended.is_ok() {
+        return ended;
+    }
+    let removed = cgroup::remove(cgroups).and_then(|()| dir.discard());
+    ended.and_then(|code| removed.map(|()| code))
+}
+
+/// From nothing to a container that exists, and for `run` to one that runs.
+fn bring_up(
+    order: &Order<'_>,
+    dir: &Dir<'_>,
+    joins: Vec<(OwnedFd, NamespaceKind, u32), 8>,
+    cgroups: &mut cgroup::Record,
+    init: &mut Option<Init>,
+    warn: &mut dyn FnMut(Fault),
+) -> Result<(), Fault> {
+    let plan = order.plan;
+    let boot = Boot::current();
+    let mut intend = |record: &cgroup::Record| write_intent(dir, boot, record);
+    let start = match order.purpose {
+        Purpose::Create => Some(listen(dir)?),
+        _ => None,
+    };
+    // v2: the cgroup is there before the clone, so that init is born in it. v1: init is cloned first, and makes its
+    // network namespace while we make its cgroups.
+    let mut born_in = None;
+    let early = plan.cgroup.mode != cgroup::Mode::V1;
+    if early {
+        born_in = cgroup::prepare(&plan.cgroup, cgroups, &mut intend)?;
+    }
+    let (wire, theirs) = Wire::pair()?;
+    let inherited = Inheritance {
+        plan,
+        wire: theirs,
+        joins,
+        start,
+        console: None,
+        preserve: order.args.preserve_fds,
+        in_cgroup: born_in.is_some(),
+    };
+    *init = Some(clone(plan, inherited, born_in.as_ref(), &wire)?);
+    if !early {
+        cgroup::prepare(&plan.cgroup, cgroups, &mut intend)?;
+    }
+    wire.send(Msg::Enter, None)?;
+    wire.expect(Msg::Ready, warn)?;
+    let Some(init) = init.as_ref() else { return Ok(()) };
+    commit(order, dir, boot, cgroups, init)?;
+    wire.send(Msg::Committed, None)?;
+    if order.purpose != Purpose::Create {
+        wire.send(Msg::Start, None)?;
+        wire.expect(Msg::End, warn)?;
+    }
+    match order.args.pid_file {
+        Some(path) => pidfile::write(path, init.pid),
+        None => Ok(()),
+    }
+}
+
+/// Opens the namespaces to join, and checks that they are what they are said to be.
+fn pin_namespaces(plan: &Plan) -> Result<Vec<(OwnedFd, NamespaceKind, u32), 8>, Fault> {
+    let mut pinned = Vec::new();
+    for join in &plan.namespaces.joins {
+        let at = At::Byte(join.at);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = rustix::fs::openat(CWD, plan.arena.cstr(join.path), flags, Mode::empty())
+            .step_at(Step::OpenNamespace, At::Arena(join.path.at))?;
+        if ns::kind(fd.as_fd()) != Ok(super::flag(join.kind)) {
+            return Err(Fault::rule(Step::OpenNamespace, Rule::NamespaceType, at));
+        }
+        let _ = pinned.push((fd, join.kind, join.at));
+    }
+    Ok(pinned)
+}
+
+/// The start socket. Its path would be too long for a socket address, so it is bound from inside its directory.
+fn listen(dir: &Dir<'_>) -> Result<OwnedFd, Fault> {
+    let back = rustix::fs::openat(CWD, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step(Step::PrepareStart)?;
+    rustix::process::fchdir(dir.fd()).step(Step::PrepareStart)?;
+    let socket = sock::listen(state::START_SOCKET).step(Step::PrepareStart);
+    rustix::process::fchdir(back).step(Step::PrepareStart)?;
+    socket
+}
+
+/// Clones init, or a middle process that clones it.
+fn clone(plan: &Plan, inherited: Inheritance<'_>, cgroup: Option<&OwnedFd>, wire: &Wire) -> Result<Init, Fault> {
+    let direct = plan.namespaces.route == Route::Direct;
+    let flags = if direct { super::clone_flags(plan) } else { 0 };
+    match proc::fork(flags, cgroup.map(AsFd::as_fd), false).step(Step::Clone)? {
+        Fork::Child if direct => init::main(inherited),
+        Fork::Child => middle::main(inherited),
+        Fork::Parent(pid, fd) => {
+            // Our copies of what it inherited; above all its end of the wire, whose closing tells of its end.
+            drop(inherited);
+            if direct {
+                return Ok(Init { pid, fd });
+            }
+            let pid = middle::await_init(wire, pid)?;
+            Ok(Init { pid, fd: proc::pidfd_open(pid).ok() })
+        }
+    }
+}
+
+fn write_intent(dir: &Dir<'_>, boot: Boot, record: &cgroup::Record) -> Result<(), Fault> {
+    with_text(record, |cgroup| dir.intent(&Intent { boot, cgroup }))
+}
+
+/// The state file: from here on the container exists for everybody.
+fn commit(order: &Order<'_>, dir: &Dir<'_>, boot: Boot, cgroups: &cgroup::Record, init: &Init) -> Result<(), Fault> {
+    let plan = order.plan;
+    let pid = init.pid.as_raw_nonzero().get().unsigned_abs();
+    let identity = Identity::of(boot, pid, init.fd.as_ref().map(AsFd::as_fd));
+    with_text(cgroups, |cgroup| {
+        dir.commit(&Record {
+            init: identity,
+            created: time::realtime(),
+            own_pid_namespace: plan.namespaces.own(NamespaceKind::Pid),
+            bundle: plan.arena.bytes(plan.bundle),
+            rootfs: plan.arena.bytes(plan.rootfs),
+            annotations: order.annotations,
+            cgroup,
+        })
+    })
+}
+
+/// Ends a half-made container; nobody else knows of it.
+fn kill(init: Option<Init>) {
+    let Some(init) = init else { return };
+    let pid = init.pid.as_raw_nonzero().get().unsigned_abs();
+    let _ = match &init.fd {
+        Some(fd) => pidfd::send_signal(fd, 9),
+        // Our child, not yet waited for: the number is still its own.
+        None => pidfd::kill(pid, 9),
+    };
+    let _ = proc::wait(init.pid);
+}

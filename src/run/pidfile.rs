@@ -1,0 +1,44 @@
+//! `--pid-file`: the pid of init in decimal, nothing else, all at once.
+#![forbid(unsafe_code)]
+
+use core::ffi::CStr;
+
+use heapless::Vec;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::Pid;
+
+use crate::error::{At, Context, Errno, Fault, Place, Step};
+use crate::plan::arena::decimal;
+
+/// Writes `.NAME` beside the file and renames it, so that nobody sees half a number.
+pub(super) fn write(path: &CStr, pid: Pid) -> Result<(), Fault> {
+    put(path.to_bytes(), pid).step_at(Step::WritePidFile, At::Place(Place::PidFile))
+}
+
+fn put(path: &[u8], pid: Pid) -> Result<(), Errno> {
+    let split = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let (dir, name) = path.split_at_checked(split).ok_or(Errno::INVAL)?;
+    let (new, last) = (joined(&[dir, b".", name])?, joined(&[path])?);
+    let new = CStr::from_bytes_with_nul(&new).map_err(|_| Errno::INVAL)?;
+    let last = CStr::from_bytes_with_nul(&last).map_err(|_| Errno::INVAL)?;
+    let digits: Vec<u8, 20> = decimal(i64::from(pid.as_raw_nonzero().get())).collect();
+    // One that a killed runtime left is not ours to trust, but it is in the way.
+    let _ = rustix::fs::unlinkat(CWD, new, rustix::fs::AtFlags::empty());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(CWD, new, flags, Mode::from_raw_mode(0o666))?;
+    let written = rustix::io::write(&file, &digits).and_then(|len| if len == digits.len() { Ok(()) } else { Err(Errno::NOSPC) });
+    let renamed = written.and_then(|()| rustix::fs::renameat(CWD, new, CWD, last));
+    if renamed.is_err() {
+        let _ = rustix::fs::unlinkat(CWD, new, rustix::fs::AtFlags::empty());
+    }
+    renamed
+}
+
+/// The pieces with a NUL behind them.
+fn joined(pieces: &[&[u8]]) -> Result<Vec<u8, 4096>, Errno> {
+    let mut text = Vec::new();
+    for piece in pieces.iter().copied().chain([&b"\0"[..]]) {
+        text.extend_from_slice(piece).map_err(|_| Errno::NAMETOOLONG)?;
+    }
+    Ok(text)
+}

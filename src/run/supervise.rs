@@ -1,0 +1,76 @@
+//! The foreground: forwards every signal, reaps, relays the terminal, and gives the program's end as an exit code.
+#![forbid(unsafe_code)]
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::Pid;
+
+use super::parent::Init;
+use crate::cli::CreateArgs;
+use crate::error::{Context, Errno, Fault, Step};
+use crate::sys::proc::{self, Ended};
+use crate::sys::{AsFd, OwnedFd, pidfd, sig};
+
+const SIGCHLD: i32 = 17;
+const SIGURG: i32 = 23;
+const SIGWINCH: i32 = 28;
+
+/// All signals, blocked and readable.
+pub(super) struct Signals(OwnedFd);
+
+impl Signals {
+    /// From here on every signal waits to be forwarded. Orphans of the container come to us, unless that is not wanted.
+    pub(super) fn block(args: &CreateArgs) -> Result<Self, Fault> {
+        sig::set_mask(u64::MAX).step(Step::Supervise)?;
+        // An ignored SIGCHLD would let children vanish unseen.
+        sig::set_default(SIGCHLD).step(Step::Supervise)?;
+        if !args.no_subreaper {
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid())).step(Step::Supervise)?;
+        }
+        sig::descriptor(u64::MAX).step(Step::Supervise).map(Self)
+    }
+}
+
+/// Waits for the end of init; the result is its exit code, 128 + N when signal N ended it.
+pub(super) fn until_end(init: &Init, signals: &Signals) -> Result<i32, Fault> {
+    loop {
+        // It may have ended before the first signal could be read.
+        if let Some(ended) = reap(init.pid)? {
+            return Ok(ended.code());
+        }
+        let mut polled = [PollFd::new(&signals.0, PollFlags::IN)];
+        match rustix::event::poll(&mut polled, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno).step(Step::Supervise),
+        }
+        while let Ok((signal, _)) = sig::read(signals.0.as_fd()) {
+            forward(init, signal);
+        }
+    }
+}
+
+/// Every signal is for the program, except those that are about us.
+fn forward(init: &Init, signal: i32) {
+    let Ok(number) = u32::try_from(signal) else { return };
+    match signal {
+        SIGCHLD | SIGURG | SIGWINCH => {}
+        _ => {
+            // It may have ended in between; then there is nothing to tell it.
+            let _ = match &init.fd {
+                Some(fd) => pidfd::send_signal(fd, number),
+                None => pidfd::kill(init.pid.as_raw_nonzero().get().unsigned_abs(), number),
+            };
+        }
+    }
+}
+
+/// Reaps all that have ended; init's end is what is waited for.
+fn reap(init: Pid) -> Result<Option<Ended>, Fault> {
+    loop {
+        match proc::reap() {
+            Ok(Some((pid, ended))) if pid == init => return Ok(Some(ended)),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return Ok(None),
+            Err(errno) => return Err(errno).step(Step::Supervise),
+        }
+    }
+}
