@@ -5,6 +5,7 @@ use super::arena::Arena;
 use super::process::Seen;
 use super::route::push;
 use super::{Plan, process, route};
+use crate::cgroup::Manager;
 use crate::config::{Config, Pools, Text};
 use crate::error::{At, Fault, Rule, Step};
 
@@ -19,6 +20,8 @@ pub struct Request<'a> {
     pub no_pivot: bool,
     /// `--no-new-keyring`.
     pub no_new_keyring: bool,
+    /// `--cgroup-manager`, `--systemd-cgroup`.
+    pub cgroup_manager: Manager,
 }
 
 /// The document, its lists and its bytes.
@@ -47,7 +50,9 @@ pub fn make(
     refuse_later(config)?;
     plan.id = plan.arena.push(request.id)?;
     plan.bundle = plan.arena.push(request.bundle)?;
-    plan.no_pivot = request.no_pivot;
+    if request.no_pivot {
+        plan.root.way = super::mounts::Way::Move;
+    }
     rootfs(config, doc, request.bundle, plan)?;
     route::make(config, pools, doc, &mut plan.arena, &mut plan.namespaces)?;
     plan.hostname = optional(&mut plan.arena, config.hostname, doc)?;

@@ -7,6 +7,7 @@
 pub mod arena;
 pub mod cgroup;
 pub mod make;
+pub mod mounts;
 pub mod op;
 pub mod options;
 pub mod process;
@@ -14,7 +15,8 @@ pub mod route;
 
 use arena::{Arena, Str};
 use heapless::Vec;
-use op::{Op, Setup};
+use mounts::Setup;
+use op::Op;
 use process::Process;
 use route::Namespaces;
 

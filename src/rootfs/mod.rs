@@ -13,33 +13,10 @@
 
 use crate::error::Fault;
 use crate::fs::proc::Proc;
-use crate::plan::arena::{Arena, Str};
+use crate::plan::arena::Arena;
+use crate::plan::mounts::Setup;
 use crate::plan::op::Op;
 use crate::sys::BorrowedFd;
-
-/// What becomes of the root: made by `plan/mounts.rs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Setup {
-    /// Absolute path of the root on the host.
-    pub path: Str,
-    /// MS_* flags that "/" gets first; 0 without an own mount namespace.
-    pub propagation: u32,
-    /// How the root becomes "/".
-    pub way: Way,
-    /// The number of operations that come before pivot_root.
-    pub before: u32,
-}
-
-/// How the root becomes "/".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// pivot_root(2).
-    Pivot,
-    /// MS_MOVE and chroot(2), asked for with --no-pivot.
-    Move,
-    /// chroot(2) alone: there is no mount namespace.
-    Chroot,
-}
 
 /// The root being made.
 pub struct Rootfs<'a> {

@@ -5,7 +5,8 @@ use core::ffi::CStr;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 
-use crate::cli::{CreateArgs, Globals};
+use crate::cgroup::Manager;
+use crate::cli::{CgroupManager, CreateArgs, Globals};
 use crate::config::{self, Config, Pools};
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
 use crate::limits::{ENV, Limit};
@@ -55,7 +56,7 @@ pub(super) fn plan(
         bundle,
         no_pivot: args.no_pivot,
         no_new_keyring: args.no_new_keyring,
-        cgroup_manager: super::parent::manager(globals),
+        cgroup_manager: manager(globals),
     };
     make::make(request, Source { config: &config, pools, doc }, seen, plan)?;
     POOLS.give_back(pools);
@@ -91,5 +92,13 @@ fn read(doc: &mut [u8]) -> Result<usize, Fault> {
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).step(Step::ReadConfig),
         }
+    }
+}
+
+fn manager(globals: &Globals) -> Manager {
+    match globals.cgroup_manager {
+        CgroupManager::Cgroupfs => Manager::Cgroupfs,
+        CgroupManager::Systemd => Manager::Systemd,
+        CgroupManager::Disabled => Manager::Disabled,
     }
 }

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 
 use heapless::Vec;
 
-use super::become;
+use super::attributes;
 use super::lookup::{self, Path};
 use super::wire::{Msg, Wire};
 use crate::config::NamespaceKind;
@@ -91,9 +91,9 @@ fn build(i: &mut Inheritance<'_>) -> Result<Program, Fault> {
     let procfs = Proc::open()?;
     filesystem(i, &procfs)?;
     sysctls(plan)?;
-    become::privileged(plan, &procfs)?;
+    attributes::privileged(plan, &procfs)?;
     let home = (!plan.process.has_home).then(|| lookup::home(plan.process.uid));
-    become::identity(plan)?;
+    attributes::identity(plan)?;
     let path = lookup::program(plan)?;
     drop(procfs);
     i.wire.send(Msg::Ready, None)?;
@@ -190,9 +190,8 @@ fn execute(plan: &Plan, program: &Program, preserve: u32, report: &Wire) -> Faul
         return fault;
     }
     let words = |words: crate::plan::process::Words| Strings::new(plan.arena.from(words.first), words.count);
-    let cstr = |path: &Path| -> Option<&CStr> { CStr::from_bytes_with_nul(path).ok() };
     let at = At::Arena(plan.process.args.first.at);
-    let Some(path) = cstr(&program.path) else {
+    let Ok(path) = CStr::from_bytes_with_nul(&program.path) else {
         return Fault::rule(Step::Exec, Rule::Never, at);
     };
     let home = program.home.as_ref().and_then(|home| CStr::from_bytes_with_nul(home).ok());

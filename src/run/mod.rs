@@ -25,7 +25,7 @@
 //! The children run on a copy of the parent's memory; they parse, allocate and decide nothing.
 #![forbid(unsafe_code)]
 
-mod become;
+mod attributes;
 mod bundle;
 mod init;
 mod lookup;

@@ -12,12 +12,13 @@ use crate::cgroup;
 use crate::cli::{CreateArgs, Globals};
 use crate::config::NamespaceKind;
 use crate::error::{At, Context, Fault, Rule, Step};
+use crate::limits::{Limit, STATE_BYTES};
 use crate::plan::Plan;
 use crate::plan::route::Route;
 use crate::state::{self, Boot, Dir, Identity, Intent, Record, Root};
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Fork};
-use crate::sys::{AsFd, OwnedFd, ns, pidfd, sig, sock, time};
+use crate::sys::{AsFd, OwnedFd, ns, pidfd, sock, time};
 
 /// What is to be done.
 pub(super) struct Order<'a> {
@@ -38,6 +39,9 @@ pub(super) struct Init {
 
 /// What there is of the cgroups, for taking it back.
 static CGROUPS: TakeOnce<cgroup::Record> = TakeOnce::new(cgroup::Record::new());
+
+/// Room for the text of it.
+static TEXT: TakeOnce<[u8; STATE_BYTES]> = TakeOnce::new([0; STATE_BYTES]);
 
 /// Makes the container, and does with it what the order says. The exit code is the result.
 pub(super) fn make(order: &Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault> {
@@ -180,7 +184,7 @@ fn commit(order: &Order<'_>, dir: &Dir<'_>, boot: Boot, cgroups: &cgroup::Record
     with_text(cgroups, |cgroup| {
         dir.commit(&Record {
             init: identity,
-            created: time::realtime(),
+            created: time::wall(),
             own_pid_namespace: plan.namespaces.own(NamespaceKind::Pid),
             bundle: plan.arena.bytes(plan.bundle),
             rootfs: plan.arena.bytes(plan.rootfs),
@@ -188,6 +192,19 @@ fn commit(order: &Order<'_>, dir: &Dir<'_>, boot: Boot, cgroups: &cgroup::Record
             cgroup,
         })
     })
+}
+
+/// A cgroup record as the text that the state files hold.
+fn with_text(record: &cgroup::Record, write: impl FnOnce(&[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
+    let Some(buffer) = TEXT.take() else {
+        return Err(Fault::rule(Step::WriteState, Rule::Never, At::Nothing));
+    };
+    let written = match record.encode(buffer) {
+        Some(text) => write(text),
+        None => Err(Fault::limit(Step::WriteState, Limit::STATE_BYTES, At::Nothing)),
+    };
+    TEXT.put_back(buffer);
+    written
 }
 
 /// Ends a half-made container; nobody else knows of it.

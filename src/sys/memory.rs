@@ -43,6 +43,13 @@ impl<T> TakeOnce<T> {
         Some(unsafe { &mut *self.content.get() })
     }
 
+    /// Gives the content back for the next [`TakeOnce::take`].
+    pub fn put_back(&'static self, content: &'static mut T) {
+        if core::ptr::eq(self.content.get(), content) {
+            self.taken.store(false, Ordering::Release);
+        }
+    }
+
     /// Ends the use of the content for good: its pages go back to the kernel.
     ///
     /// `int madvise(void *addr, size_t length, int advice)`, man 2 madvise, MADV_DONTNEED, for the whole pages in it.
