@@ -4,8 +4,8 @@
 use super::arena::Arena;
 use super::process::Seen;
 use super::route::push;
-use super::{Plan, process, route};
-use crate::cgroup::Manager;
+use super::{Plan, cgroup, process, route};
+use crate::cgroup::{Layout, Manager};
 use crate::config::{Config, Pools, Text};
 use crate::error::{At, Fault, Rule, Step};
 
@@ -43,6 +43,7 @@ pub struct Source<'a> {
 pub fn make(
     request: Request<'_>,
     source: Source<'_>,
+    layout: &Layout,
     seen: &mut Seen,
     plan: &mut Plan,
 ) -> Result<(), Fault> {
@@ -64,6 +65,14 @@ pub fn make(
         );
     }
     sysctls(source, plan)?;
+    cgroup::make(
+        source,
+        request.id,
+        request.cgroup_manager,
+        layout,
+        &mut plan.arena,
+        &mut plan.cgroup,
+    )?;
     process::make(config, pools, doc, &mut plan.arena, seen, &mut plan.process)
 }
 

@@ -20,7 +20,12 @@ impl Setup {
     /// The plain way.
     #[must_use]
     pub const fn new() -> Self {
-        Self { path: Str::EMPTY, propagation: 0, way: Way::Pivot, before: 0 }
+        Self {
+            path: Str::EMPTY,
+            propagation: 0,
+            way: Way::Pivot,
+            before: 0,
+        }
     }
 }
 

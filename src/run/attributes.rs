@@ -15,7 +15,9 @@ use crate::sys::{cred, proc, sched, sig};
 pub(super) fn privileged(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
     let process = &plan.process;
     if let Some(score) = process.oom_score_adj {
-        procfs.write(c"self/oom_score_adj", plan.arena.bytes(score)).step_at(Step::SetOomScore, At::Arena(score.at))?;
+        procfs
+            .write(c"self/oom_score_adj", plan.arena.bytes(score))
+            .step_at(Step::SetOomScore, At::Arena(score.at))?;
     }
     if let Some(scheduler) = &process.scheduler {
         sched::set_scheduler(&sched::SchedAttr {
@@ -52,7 +54,8 @@ fn default_signals(procfs: &Proc) -> Result<(), Fault> {
         .step(Step::SetSignals)?;
     for signal in 1..=sig::LAST {
         if ignored & sig::bit(signal) != 0 {
-            sig::set_default(signal).step_at(Step::SetSignals, At::Number(signal.unsigned_abs()))?;
+            sig::set_default(signal)
+                .step_at(Step::SetSignals, At::Number(signal.unsigned_abs()))?;
         }
     }
     Ok(())
@@ -60,7 +63,9 @@ fn default_signals(procfs: &Proc) -> Result<(), Fault> {
 
 /// The set behind `SigIgn:` in /proc/PID/status, man 5 proc_pid_status.
 fn ignored_signals(status: &[u8]) -> u64 {
-    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"SigIgn:"));
+    let line = status
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"SigIgn:"));
     line.unwrap_or(&[])
         .iter()
         .filter_map(|byte| char::from(*byte).to_digit(16))
@@ -111,9 +116,16 @@ fn change_directory(plan: &Plan) -> Result<(), Errno> {
 fn inside(plan: &Plan) -> Result<(), Fault> {
     let at = At::Arena(plan.process.cwd.at);
     let mut buffer = [0; 4096];
-    match proc::working_directory(&mut buffer).step_at(Step::SetWorkingDirectory, at)?.first() {
+    match proc::working_directory(&mut buffer)
+        .step_at(Step::SetWorkingDirectory, at)?
+        .first()
+    {
         Some(b'/') => Ok(()),
-        _ => Err(Fault::rule(Step::SetWorkingDirectory, Rule::WorkingDirectory, at)),
+        _ => Err(Fault::rule(
+            Step::SetWorkingDirectory,
+            Rule::WorkingDirectory,
+            at,
+        )),
     }
 }
 
@@ -152,7 +164,8 @@ fn capabilities(sets: &Capabilities) -> Result<(), Fault> {
 mod tests {
     #[test]
     fn ignored_signals_of_a_status() {
-        let status = b"Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000010006\nSigCgt:\t0\n";
+        let status =
+            b"Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000010006\nSigCgt:\t0\n";
         assert_eq!(super::ignored_signals(status), 0x10006);
         assert_eq!(super::ignored_signals(b"Name:\tx\n"), 0);
     }

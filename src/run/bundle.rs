@@ -5,7 +5,7 @@ use core::ffi::CStr;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 
-use crate::cgroup::Manager;
+use crate::cgroup::{self, Layout, Manager};
 use crate::cli::{CgroupManager, CreateArgs, Globals};
 use crate::config::{self, Config, Pools};
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
@@ -17,6 +17,8 @@ use crate::sys::proc::working_directory;
 
 /// The lists of config.json.
 static POOLS: TakeOnce<Pools> = TakeOnce::new(Pools::new());
+/// The host's cgroup hierarchies.
+static LAYOUT: TakeOnce<Layout> = TakeOnce::new(Layout::new());
 /// Scratch of the plan.
 static SEEN: TakeOnce<[u32; 2 * ENV]> = TakeOnce::new([0; 2 * ENV]);
 
@@ -51,6 +53,8 @@ pub(super) fn plan(
     let pools = POOLS.take().ok_or(never)?;
     let seen = SEEN.take().ok_or(never)?;
     let config: Config = config::read(doc, pools)?;
+    let layout = LAYOUT.take().ok_or(never)?;
+    cgroup::discover(layout)?;
     let request = Request {
         id: args.id.to_bytes(),
         bundle,
@@ -58,9 +62,20 @@ pub(super) fn plan(
         no_new_keyring: args.no_new_keyring,
         cgroup_manager: manager(globals),
     };
-    make::make(request, Source { config: &config, pools, doc }, seen, plan)?;
+    make::make(
+        request,
+        Source {
+            config: &config,
+            pools,
+            doc,
+        },
+        layout,
+        seen,
+        plan,
+    )?;
     POOLS.give_back(pools);
     SEEN.give_back(seen);
+    LAYOUT.give_back(layout);
     Ok(Range::default())
 }
 
@@ -76,7 +91,8 @@ fn enter<'p>(bundle: Option<&CStr>, path: &'p mut [u8]) -> Result<&'p [u8], Faul
 /// Reads config.json whole.
 fn read(doc: &mut [u8]) -> Result<usize, Fault> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = rustix::fs::openat(CWD, c"config.json", flags, Mode::empty()).step(Step::ReadConfig)?;
+    let file =
+        rustix::fs::openat(CWD, c"config.json", flags, Mode::empty()).step(Step::ReadConfig)?;
     let mode = rustix::fs::fstat(&file).step(Step::ReadConfig)?.st_mode;
     if FileType::from_raw_mode(mode) == FileType::Directory {
         return Err(Errno::ISDIR).step(Step::ReadConfig);
@@ -84,7 +100,11 @@ fn read(doc: &mut [u8]) -> Result<usize, Fault> {
     let mut len = 0;
     loop {
         let Some(space) = doc.get_mut(len..).filter(|space| !space.is_empty()) else {
-            return Err(Fault::limit(Step::ReadConfig, Limit::CONFIG_BYTES, At::Nothing));
+            return Err(Fault::limit(
+                Step::ReadConfig,
+                Limit::CONFIG_BYTES,
+                At::Nothing,
+            ));
         };
         match rustix::io::read(&file, space) {
             Ok(0) => return Ok(len),

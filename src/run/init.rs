@@ -44,7 +44,13 @@ pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
         Ok(program) => program,
         Err(fault) => tell(&inherited.wire, fault),
     };
-    let Inheritance { plan, wire, start, preserve, .. } = inherited;
+    let Inheritance {
+        plan,
+        wire,
+        start,
+        preserve,
+        ..
+    } = inherited;
     // From here on the container exists; nobody but `start` (or the parent of `run`) is waited for.
     let starter = match start {
         None => wire,
@@ -146,7 +152,8 @@ fn names(plan: &Plan) -> Result<(), Fault> {
         rustix::system::sethostname(plan.arena.bytes(name)).step_at(Step::SetHostname, at(name))?;
     }
     if let Some(name) = plan.domainname {
-        rustix::system::setdomainname(plan.arena.bytes(name)).step_at(Step::SetDomainname, at(name))?;
+        rustix::system::setdomainname(plan.arena.bytes(name))
+            .step_at(Step::SetDomainname, at(name))?;
     }
     Ok(())
 }
@@ -155,7 +162,10 @@ fn names(plan: &Plan) -> Result<(), Fault> {
 fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
     let plan = i.plan;
     let before = plan.root.before as usize;
-    let (early, late) = plan.ops.split_at_checked(before).unwrap_or((&plan.ops, &[]));
+    let (early, late) = plan
+        .ops
+        .split_at_checked(before)
+        .unwrap_or((&plan.ops, &[]));
     let mut root = rootfs::enter(&plan.root, &plan.arena, procfs)?;
     root.run(early, 0, &plan.arena)?;
     root.pivot(&plan.root)?;
@@ -164,7 +174,11 @@ fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
 }
 
 /// The terminal, from the container's own devpts; its master goes out, its slave is stdio and /dev/console.
-fn terminal(i: &mut Inheritance<'_>, procfs: &Proc, root: &rootfs::Rootfs<'_>) -> Result<(), Fault> {
+fn terminal(
+    i: &mut Inheritance<'_>,
+    procfs: &Proc,
+    root: &rootfs::Rootfs<'_>,
+) -> Result<(), Fault> {
     let _ = (i.console.take(), procfs, root);
     Ok(())
 }
@@ -189,12 +203,26 @@ fn execute(plan: &Plan, program: &Program, preserve: u32, report: &Wire) -> Faul
     if let Err(fault) = fs::fdset::close_all_but(3 + preserve, report.0.as_fd()) {
         return fault;
     }
-    let words = |words: crate::plan::process::Words| Strings::new(plan.arena.from(words.first), words.count);
+    let words = |words: crate::plan::process::Words| {
+        Strings::new(plan.arena.from(words.first), words.count)
+    };
     let at = At::Arena(plan.process.args.first.at);
     let Ok(path) = CStr::from_bytes_with_nul(&program.path) else {
         return Fault::rule(Step::Exec, Rule::Never, at);
     };
-    let home = program.home.as_ref().and_then(|home| CStr::from_bytes_with_nul(home).ok());
-    let errno = proc::execve(path, words(plan.process.args), words(plan.process.env), home);
-    Fault { step: Step::Exec, cause: Cause::Errno(errno), at }
+    let home = program
+        .home
+        .as_ref()
+        .and_then(|home| CStr::from_bytes_with_nul(home).ok());
+    let errno = proc::execve(
+        path,
+        words(plan.process.args),
+        words(plan.process.env),
+        home,
+    );
+    Fault {
+        step: Step::Exec,
+        cause: Cause::Errno(errno),
+        at,
+    }
 }

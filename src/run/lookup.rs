@@ -23,14 +23,29 @@ pub(super) fn program(plan: &Plan) -> Result<Path, Fault> {
     if name.contains(&b'/') {
         return match join(&mut path, b"", name).map(executable) {
             Some(Ok(())) => Ok(path),
-            Some(Err(errno)) => Err(Fault { step: Step::Exec, cause: Cause::Errno(errno), at }),
-            None => Err(Fault { step: Step::Exec, cause: Cause::Errno(Errno::NAMETOOLONG), at }),
+            Some(Err(errno)) => Err(Fault {
+                step: Step::Exec,
+                cause: Cause::Errno(errno),
+                at,
+            }),
+            None => Err(Fault {
+                step: Step::Exec,
+                cause: Cause::Errno(Errno::NAMETOOLONG),
+                at,
+            }),
         };
     }
-    let list = plan.process.path.map_or(&[][..], |list| plan.arena.bytes(list));
+    let list = plan
+        .process
+        .path
+        .map_or(&[][..], |list| plan.arena.bytes(list));
     if !name.is_empty() && !list.is_empty() {
         for directory in list.split(|byte| *byte == b':') {
-            let directory = if directory.is_empty() { b"." } else { directory };
+            let directory = if directory.is_empty() {
+                b"."
+            } else {
+                directory
+            };
             if join(&mut path, directory, name).is_some_and(|file| executable(file).is_ok()) {
                 return Ok(path);
             }
@@ -81,13 +96,19 @@ pub(super) fn home(uid: u32) -> Path {
 
 /// Appends the home directory of the line whose third field is `uid`.
 fn scan_passwd(uid: u32, entry: &mut Path) -> Option<()> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(CWD, c"/etc/passwd", flags, Mode::empty()).ok()?;
     let mode = rustix::fs::fstat(&file).ok()?.st_mode;
     if FileType::from_raw_mode(mode) != FileType::RegularFile {
         return None;
     }
-    let mut line = Line { uid, field: 0, number: Some(0), digits: 0 };
+    let mut line = Line {
+        uid,
+        field: 0,
+        number: Some(0),
+        digits: 0,
+    };
     let mut buffer = [0; 4096];
     for _ in 0..16 {
         let len = rustix::io::read(&file, &mut buffer).ok()?;
@@ -117,13 +138,24 @@ impl Line {
     fn feed(&mut self, byte: u8, entry: &mut Path) -> Option<bool> {
         let ours = self.digits > 0 && self.number == Some(self.uid);
         match (self.field, byte) {
-            (_, b'\n') if self.field >= 5 && ours => return if entry.len() > 5 { Some(true) } else { None },
+            (_, b'\n') if self.field >= 5 && ours => {
+                return if entry.len() > 5 { Some(true) } else { None };
+            }
             (5, b':') if ours => return if entry.len() > 5 { Some(true) } else { None },
-            (_, b'\n') => *self = Self { uid: self.uid, field: 0, number: Some(0), digits: 0 },
+            (_, b'\n') => {
+                *self = Self {
+                    uid: self.uid,
+                    field: 0,
+                    number: Some(0),
+                    digits: 0,
+                }
+            }
             (_, b':') => self.field = self.field.saturating_add(1),
             (2, b'0'..=b'9') => {
                 let digit = u32::from(byte - b'0');
-                self.number = self.number.and_then(|n| n.checked_mul(10)?.checked_add(digit));
+                self.number = self
+                    .number
+                    .and_then(|n| n.checked_mul(10)?.checked_add(digit));
                 self.digits = 1;
             }
             (2, _) => self.number = None,
@@ -140,7 +172,12 @@ mod tests {
 
     fn home(uid: u32, text: &str) -> Option<String> {
         let mut entry = Path::from_slice(b"HOME=").unwrap();
-        let mut line = Line { uid, field: 0, number: Some(0), digits: 0 };
+        let mut line = Line {
+            uid,
+            field: 0,
+            number: Some(0),
+            digits: 0,
+        };
         for byte in text.bytes() {
             if line.feed(byte, &mut entry)? {
                 return Some(String::from_utf8(entry[5..].to_vec()).unwrap());
@@ -152,7 +189,13 @@ mod tests {
     #[test]
     fn homes() {
         let text = "root:x:0:0:root:/root:/bin/sh\nx:x::0::/no:\na:x:7a:7:a:/bad:/\nb:x:7:7:,,:/home/b:/bin/sh\nc:x:8:8::\nd:x:9:9::/d\n";
-        let cases = [(0, Some("/root")), (7, Some("/home/b")), (8, None), (9, Some("/d")), (10, None)];
+        let cases = [
+            (0, Some("/root")),
+            (7, Some("/home/b")),
+            (8, None),
+            (9, Some("/d")),
+            (10, None),
+        ];
         for (uid, dir) in cases {
             assert_eq!(home(uid, text).as_deref(), dir, "{uid}");
         }

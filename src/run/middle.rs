@@ -31,10 +31,12 @@ pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
 fn story(i: &mut Inheritance<'_>) -> Result<Fork, Fault> {
     for (fd, kind, at) in &i.joins {
         if matches!(kind, NamespaceKind::Pid | NamespaceKind::Time) {
-            ns::setns(fd.as_fd(), super::flag(*kind)).step_at(Step::JoinNamespace, At::Byte(*at))?;
+            ns::setns(fd.as_fd(), super::flag(*kind))
+                .step_at(Step::JoinNamespace, At::Byte(*at))?;
         }
     }
-    i.joins.retain(|(_, kind, _)| !matches!(kind, NamespaceKind::Pid | NamespaceKind::Time));
+    i.joins
+        .retain(|(_, kind, _)| !matches!(kind, NamespaceKind::Pid | NamespaceKind::Time));
     if i.plan.namespaces.new.has(NamespaceKind::Time) {
         time(i.plan)?;
     }
@@ -48,7 +50,9 @@ fn time(plan: &Plan) -> Result<(), Fault> {
     if offsets.is_empty() {
         return Ok(());
     }
-    Proc::open()?.write(c"self/timens_offsets", plan.arena.bytes(offsets)).step(Step::SetTimeOffsets)
+    Proc::open()?
+        .write(c"self/timens_offsets", plan.arena.bytes(offsets))
+        .step(Step::SetTimeOffsets)
 }
 
 /// The parent's side: who init is, after the middle one has ended.

@@ -78,7 +78,11 @@ enum Purpose {
 /// # Errors
 ///
 /// A fault; the host is as it was before.
-pub fn create(globals: &Globals, args: &CreateArgs, warn: &mut dyn FnMut(&Told)) -> Result<i32, Told> {
+pub fn create(
+    globals: &Globals,
+    args: &CreateArgs,
+    warn: &mut dyn FnMut(&Told),
+) -> Result<i32, Told> {
     make(globals, args, Purpose::Create, warn)
 }
 
@@ -88,7 +92,16 @@ pub fn create(globals: &Globals, args: &CreateArgs, warn: &mut dyn FnMut(&Told))
 ///
 /// A fault; the host is as it was before.
 pub fn run(globals: &Globals, args: &CreateArgs, warn: &mut dyn FnMut(&Told)) -> Result<i32, Told> {
-    make(globals, args, if args.detach { Purpose::Detach } else { Purpose::Foreground }, warn)
+    make(
+        globals,
+        args,
+        if args.detach {
+            Purpose::Detach
+        } else {
+            Purpose::Foreground
+        },
+        warn,
+    )
 }
 
 fn make(
@@ -97,7 +110,11 @@ fn make(
     purpose: Purpose,
     warn: &mut dyn FnMut(&Told),
 ) -> Result<i32, Told> {
-    let told = |fault| Told { fault, doc: &[], plan: None };
+    let told = |fault| Told {
+        fault,
+        doc: &[],
+        plan: None,
+    };
     protect::protect(globals.args, args.preserve_fds).map_err(told)?;
     let (Some(doc), Some(plan)) = (DOC.take(), PLAN.take()) else {
         return Err(told(Fault::rule(Step::MakePlan, Rule::Never, At::Nothing)));
@@ -106,9 +123,19 @@ fn make(
     let planned = bundle::plan(globals, args, doc, &mut len, plan);
     let doc: &'static [u8] = doc.get(..len).unwrap_or(&[]);
     let plan: &'static Plan = plan;
-    let told = |fault| Told { fault, doc, plan: Some(plan) };
+    let told = |fault| Told {
+        fault,
+        doc,
+        plan: Some(plan),
+    };
     let annotations = planned.map_err(told)?;
-    let order = parent::Order { globals, args, purpose, plan, annotations: annotations.of(doc) };
+    let order = parent::Order {
+        globals,
+        args,
+        purpose,
+        plan,
+        annotations: annotations.of(doc),
+    };
     parent::make(&order, &mut |fault| warn(&told(fault))).map_err(told)
 }
 
@@ -130,6 +157,12 @@ fn flag(kind: NamespaceKind) -> u32 {
 /// takes a process in the middle.
 fn clone_flags(plan: &Plan) -> u32 {
     use NamespaceKind::{Ipc, Mount, Pid, Uts};
-    let born = |kind| if plan.namespaces.new.has(kind) { flag(kind) } else { 0 };
+    let born = |kind| {
+        if plan.namespaces.new.has(kind) {
+            flag(kind)
+        } else {
+            0
+        }
+    };
     born(Pid) | born(Mount) | born(Ipc) | born(Uts)
 }

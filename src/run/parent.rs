@@ -57,7 +57,9 @@ pub(super) fn make(order: &Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<i32
     };
     let dir = root.reserve(order.args.id)?;
     let mut init = None;
-    let made = dir.lock().and_then(|()| bring_up(order, &dir, joins, cgroups, &mut init, warn));
+    let made = dir
+        .lock()
+        .and_then(|()| bring_up(order, &dir, joins, cgroups, &mut init, warn));
     let ended = match (made, init, signals) {
         (Ok(()), Some(init), Some(signals)) => {
             dir.unlock();
@@ -115,7 +117,9 @@ fn bring_up(
     }
     wire.send(Msg::Enter, None)?;
     wire.expect(Msg::Ready, warn)?;
-    let Some(init) = init.as_ref() else { return Ok(()) };
+    let Some(init) = init.as_ref() else {
+        return Ok(());
+    };
     commit(order, dir, boot, cgroups, init)?;
     wire.send(Msg::Committed, None)?;
     if order.purpose != Purpose::Create {
@@ -146,7 +150,8 @@ fn pin_namespaces(plan: &Plan) -> Result<Vec<(OwnedFd, NamespaceKind, u32), 8>, 
 
 /// The start socket. Its path would be too long for a socket address, so it is bound from inside its directory.
 fn listen(dir: &Dir<'_>) -> Result<OwnedFd, Fault> {
-    let back = rustix::fs::openat(CWD, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step(Step::PrepareStart)?;
+    let back = rustix::fs::openat(CWD, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .step(Step::PrepareStart)?;
     rustix::process::fchdir(dir.fd()).step(Step::PrepareStart)?;
     let socket = sock::listen(state::START_SOCKET).step(Step::PrepareStart);
     rustix::process::fchdir(back).step(Step::PrepareStart)?;
@@ -154,7 +159,12 @@ fn listen(dir: &Dir<'_>) -> Result<OwnedFd, Fault> {
 }
 
 /// Clones init, or a middle process that clones it.
-fn clone(plan: &Plan, inherited: Inheritance<'_>, cgroup: Option<&OwnedFd>, wire: &Wire) -> Result<Init, Fault> {
+fn clone(
+    plan: &Plan,
+    inherited: Inheritance<'_>,
+    cgroup: Option<&OwnedFd>,
+    wire: &Wire,
+) -> Result<Init, Fault> {
     let direct = plan.namespaces.route == Route::Direct;
     let flags = if direct { super::clone_flags(plan) } else { 0 };
     match proc::fork(flags, cgroup.map(AsFd::as_fd), false).step(Step::Clone)? {
@@ -167,7 +177,10 @@ fn clone(plan: &Plan, inherited: Inheritance<'_>, cgroup: Option<&OwnedFd>, wire
                 return Ok(Init { pid, fd });
             }
             let pid = middle::await_init(wire, pid)?;
-            Ok(Init { pid, fd: proc::pidfd_open(pid).ok() })
+            Ok(Init {
+                pid,
+                fd: proc::pidfd_open(pid).ok(),
+            })
         }
     }
 }
@@ -177,7 +190,13 @@ fn write_intent(dir: &Dir<'_>, boot: Boot, record: &cgroup::Record) -> Result<()
 }
 
 /// The state file: from here on the container exists for everybody.
-fn commit(order: &Order<'_>, dir: &Dir<'_>, boot: Boot, cgroups: &cgroup::Record, init: &Init) -> Result<(), Fault> {
+fn commit(
+    order: &Order<'_>,
+    dir: &Dir<'_>,
+    boot: Boot,
+    cgroups: &cgroup::Record,
+    init: &Init,
+) -> Result<(), Fault> {
     let plan = order.plan;
     let pid = init.pid.as_raw_nonzero().get().unsigned_abs();
     let identity = Identity::of(boot, pid, init.fd.as_ref().map(AsFd::as_fd));
@@ -195,13 +214,20 @@ fn commit(order: &Order<'_>, dir: &Dir<'_>, boot: Boot, cgroups: &cgroup::Record
 }
 
 /// A cgroup record as the text that the state files hold.
-fn with_text(record: &cgroup::Record, write: impl FnOnce(&[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
+fn with_text(
+    record: &cgroup::Record,
+    write: impl FnOnce(&[u8]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let Some(buffer) = TEXT.take() else {
         return Err(Fault::rule(Step::WriteState, Rule::Never, At::Nothing));
     };
     let written = match record.encode(buffer) {
         Some(text) => write(text),
-        None => Err(Fault::limit(Step::WriteState, Limit::STATE_BYTES, At::Nothing)),
+        None => Err(Fault::limit(
+            Step::WriteState,
+            Limit::STATE_BYTES,
+            At::Nothing,
+        )),
     };
     TEXT.put_back(buffer);
     written

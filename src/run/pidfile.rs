@@ -16,7 +16,10 @@ pub(super) fn write(path: &CStr, pid: Pid) -> Result<(), Fault> {
 }
 
 fn put(path: &[u8], pid: Pid) -> Result<(), Errno> {
-    let split = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let split = path
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |slash| slash + 1);
     let (dir, name) = path.split_at_checked(split).ok_or(Errno::INVAL)?;
     let (new, last) = (joined(&[dir, b".", name])?, joined(&[path])?);
     let new = CStr::from_bytes_with_nul(&new).map_err(|_| Errno::INVAL)?;
@@ -26,7 +29,13 @@ fn put(path: &[u8], pid: Pid) -> Result<(), Errno> {
     let _ = rustix::fs::unlinkat(CWD, new, rustix::fs::AtFlags::empty());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = rustix::fs::openat(CWD, new, flags, Mode::from_raw_mode(0o666))?;
-    let written = rustix::io::write(&file, &digits).and_then(|len| if len == digits.len() { Ok(()) } else { Err(Errno::NOSPC) });
+    let written = rustix::io::write(&file, &digits).and_then(|len| {
+        if len == digits.len() {
+            Ok(())
+        } else {
+            Err(Errno::NOSPC)
+        }
+    });
     let renamed = written.and_then(|()| rustix::fs::renameat(CWD, new, CWD, last));
     if renamed.is_err() {
         let _ = rustix::fs::unlinkat(CWD, new, rustix::fs::AtFlags::empty());
@@ -38,7 +47,8 @@ fn put(path: &[u8], pid: Pid) -> Result<(), Errno> {
 fn joined(pieces: &[&[u8]]) -> Result<Vec<u8, 4096>, Errno> {
     let mut text = Vec::new();
     for piece in pieces.iter().copied().chain([&b"\0"[..]]) {
-        text.extend_from_slice(piece).map_err(|_| Errno::NAMETOOLONG)?;
+        text.extend_from_slice(piece)
+            .map_err(|_| Errno::NAMETOOLONG)?;
     }
     Ok(text)
 }

@@ -18,7 +18,11 @@ pub(super) fn protect(args: Args, preserve: u32) -> Result<(), Fault> {
     seal(args)?;
     for number in 3..3 + preserve {
         if !fdset::is_open(number) {
-            return Err(Fault::rule(Step::CheckFds, Rule::PreserveFds, At::Number(number)));
+            return Err(Fault::rule(
+                Step::CheckFds,
+                Rule::PreserveFds,
+                At::Number(number),
+            ));
         }
     }
     fdset::cloexec_from(3 + preserve)?;
@@ -40,11 +44,17 @@ fn seal(args: Args) -> Result<(), Fault> {
 
 /// Through /proc, or through an instance of our own where none is mounted yet (an initramfs).
 fn own_binary() -> Result<OwnedFd, Errno> {
-    let mounted: Result<OwnedFd, Errno> =
-        rustix::fs::openat(CWD, c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let mounted: Result<OwnedFd, Errno> = rustix::fs::openat(
+        CWD,
+        c"/proc",
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    );
     let open = |proc: BorrowedFd<'_>| exe::open(proc);
     match mounted.and_then(|proc| open(proc.as_fd())) {
-        Err(Errno::NOENT) => Proc::open().map_err(|_| Errno::NOENT).and_then(|proc| open(proc.fd())),
+        Err(Errno::NOENT) => Proc::open()
+            .map_err(|_| Errno::NOENT)
+            .and_then(|proc| open(proc.fd())),
         other => other,
     }
 }

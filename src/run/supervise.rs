@@ -24,7 +24,8 @@ impl Signals {
         // An ignored SIGCHLD would let children vanish unseen.
         sig::set_default(SIGCHLD).step(Step::Supervise)?;
         if !args.no_subreaper {
-            rustix::process::set_child_subreaper(Some(rustix::process::getpid())).step(Step::Supervise)?;
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+                .step(Step::Supervise)?;
         }
         sig::descriptor(u64::MAX).step(Step::Supervise).map(Self)
     }
@@ -50,7 +51,9 @@ pub(super) fn until_end(init: &Init, signals: &Signals) -> Result<i32, Fault> {
 
 /// Every signal is for the program, except those that are about us.
 fn forward(init: &Init, signal: i32) {
-    let Ok(number) = u32::try_from(signal) else { return };
+    let Ok(number) = u32::try_from(signal) else {
+        return;
+    };
     match signal {
         SIGCHLD | SIGURG | SIGWINCH => {}
         _ => {

@@ -102,21 +102,36 @@ impl Wire {
         let mut bytes = [0; 20];
         match sock::receive(self.0.as_fd(), &mut bytes) {
             Ok((0, _)) | Err(Errno::CONNRESET) => Ok((Msg::End, None)),
-            Ok((20, fd)) => Msg::from_bytes(&bytes).map(|msg| (msg, fd)).ok_or(Fault::new(Step::Talk, Cause::Protocol(0, 0xff))),
+            Ok((20, fd)) => Msg::from_bytes(&bytes)
+                .map(|msg| (msg, fd))
+                .ok_or(Fault::new(Step::Talk, Cause::Protocol(0, 0xff))),
             Ok(_) => Err(Fault::new(Step::Talk, Cause::Protocol(0, 0xfe))),
             Err(Errno::AGAIN) => Err(Fault::new(Step::Talk, Cause::Timeout(120))),
-            Err(errno) => Err(Fault { step: Step::Talk, cause: Cause::Errno(errno), at: At::Nothing }),
+            Err(errno) => Err(Fault {
+                step: Step::Talk,
+                cause: Cause::Errno(errno),
+                at: At::Nothing,
+            }),
         }
     }
 
     /// Hears exactly this; a fault of the other side becomes ours, warnings go to `warn`.
-    pub(super) fn expect(&self, want: Msg, warn: &mut dyn FnMut(Fault)) -> Result<Option<OwnedFd>, Fault> {
+    pub(super) fn expect(
+        &self,
+        want: Msg,
+        warn: &mut dyn FnMut(Fault),
+    ) -> Result<Option<OwnedFd>, Fault> {
         loop {
             match self.receive()? {
                 (Msg::Fault(fault), _) => return Err(fault),
                 (Msg::Warning(fault), _) => warn(fault),
                 (got, fd) if got.number() == want.number() => return Ok(fd),
-                (got, _) => return Err(Fault::new(Step::Talk, Cause::Protocol(want.number(), got.number()))),
+                (got, _) => {
+                    return Err(Fault::new(
+                        Step::Talk,
+                        Cause::Protocol(want.number(), got.number()),
+                    ));
+                }
             }
         }
     }
@@ -127,7 +142,11 @@ mod tests {
     use super::{Msg, Wire};
     use crate::error::{At, Cause, Errno, Fault, Step};
 
-    const FAULT: Fault = Fault { step: Step::Exec, cause: Cause::Errno(Errno::NOENT), at: At::Arena(5) };
+    const FAULT: Fault = Fault {
+        step: Step::Exec,
+        cause: Cause::Errno(Errno::NOENT),
+        at: At::Arena(5),
+    };
 
     #[test]
     fn every_word_arrives() {
@@ -159,7 +178,10 @@ mod tests {
         assert!(one.expect(Msg::Ready, &mut |_| warnings += 1).is_ok());
         assert_eq!(warnings, 1);
         two.send(Msg::Ready, None).unwrap();
-        assert_eq!(one.expect(Msg::Start, &mut |_| ()).unwrap_err().cause, Cause::Protocol(6, 4));
+        assert_eq!(
+            one.expect(Msg::Start, &mut |_| ()).unwrap_err().cause,
+            Cause::Protocol(6, 4)
+        );
         two.send(Msg::Fault(FAULT), None).unwrap();
         assert_eq!(one.expect(Msg::Start, &mut |_| ()).unwrap_err(), FAULT);
     }

@@ -63,7 +63,11 @@ impl<T> TakeOnce<T> {
         // SAFETY: the caller has handed in the only reference there will ever be (`take` gives no second one), so nobody
         // sees that the pages lose their content. Where pages are larger than PAGE the kernel refuses with EINVAL.
         let _ = unsafe {
-            rustix::mm::madvise(start.wrapping_add(skip).cast(), len, rustix::mm::Advice::LinuxDontNeed)
+            rustix::mm::madvise(
+                start.wrapping_add(skip).cast(),
+                len,
+                rustix::mm::Advice::LinuxDontNeed,
+            )
         };
     }
 }
