@@ -1,0 +1,55 @@
+//! The bundle: what `spec` writes, and a root with one static program.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+use serde_json::Value;
+
+use super::{Place, measure};
+
+/// Makes the bundle in a new temporary directory.
+pub fn make(ocilet: &Path) -> Place {
+    let dir = env::temp_dir().join(format!("ocilet-bench-{}", std::process::id()));
+    fs::create_dir_all(&dir).expect("a temporary directory");
+    let target = CString::new(dir.as_os_str().as_bytes()).expect("no NUL");
+    measure::mount(c"tmpfs", &target, c"tmpfs", 0);
+    let place = Place { dir };
+    let root = place.bundle().join("rootfs");
+    for name in ["bin", "proc", "sys", "dev"] {
+        fs::create_dir_all(root.join(name)).expect("a temporary directory");
+    }
+    config(ocilet, &place.bundle());
+    program(&place.dir, &root.join("bin/true"));
+    place
+}
+
+/// The default config, `terminal` false and `args` /bin/true.
+fn config(ocilet: &Path, bundle: &Path) {
+    let made = Command::new(ocilet)
+        .arg("spec")
+        .current_dir(bundle)
+        .status();
+    assert!(made.is_ok_and(|status| status.success()), "ocilet spec");
+    let path = bundle.join("config.json");
+    let text = fs::read(&path).expect("config.json");
+    let mut value: Value = serde_json::from_slice(&text).expect("JSON");
+    value["process"]["terminal"] = false.into();
+    value["process"]["args"] = vec!["/bin/true"].into();
+    fs::write(&path, value.to_string()).expect("config.json");
+}
+
+/// A program that does nothing costs least of what is not the runtime's; busybox serves where there is no compiler.
+fn program(dir: &Path, target: &Path) {
+    let source = dir.join("true.c");
+    fs::write(&source, "int main(void) { return 0; }\n").expect("a temporary file");
+    let made = Command::new("musl-gcc")
+        .args(["-static", "-Os", "-s", "-o"])
+        .args([target, source.as_path()])
+        .status();
+    if !made.is_ok_and(|status| status.success()) {
+        fs::copy("/bin/busybox", target).expect("musl-gcc or /bin/busybox");
+    }
+}
