@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  argv ──cli──▶ Command        config.json ──config──▶ Config + Pools (ranges into the bytes)
-//!                                                            │ + host::Facts
+//!                                                            │ + cgroup::Layout
 //!                                                            ▼
 //!  state::reserve            plan::make ──▶ Plan (no decision left open; text in one arena)
 //!                                                            │
@@ -13,6 +13,9 @@
 //!
 //! Arrows go down only. A type made in one room is read-only in the next. After clone nothing is parsed, allocated or
 //! decided. `unsafe` lives in `sys/` and at the C entry point in `main.rs`.
+//!
+//! There is no room of facts about the host: what a kernel can do is found out by asking it to, in the one function that
+//! has the fallback beside it; only the cgroup hierarchies have to be known before anything is done.
 #![cfg_attr(not(test), no_std)]
 
 pub mod cgroup;
@@ -20,7 +23,6 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod fs;
-pub mod host;
 pub mod limits;
 pub mod plan;
 pub mod rootfs;

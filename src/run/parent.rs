@@ -11,7 +11,7 @@ use super::{Purpose, middle, pidfile, supervise};
 use crate::cgroup;
 use crate::cli::{CreateArgs, Globals};
 use crate::config::NamespaceKind;
-use crate::error::{At, Context, Fault, Rule, Step};
+use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::limits::{Limit, STATE_BYTES};
 use crate::plan::Plan;
 use crate::plan::route::Route;
@@ -109,7 +109,7 @@ fn bring_up(
         start,
         console: None,
         preserve: order.args.preserve_fds,
-        in_cgroup: born_in.is_some(),
+        in_cgroup: false,
     };
     *init = Some(clone(plan, inherited, born_in.as_ref(), &wire)?);
     if !early {
@@ -161,13 +161,22 @@ fn listen(dir: &Dir<'_>) -> Result<OwnedFd, Fault> {
 /// Clones init, or a middle process that clones it.
 fn clone(
     plan: &Plan,
-    inherited: Inheritance<'_>,
+    mut inherited: Inheritance<'_>,
     cgroup: Option<&OwnedFd>,
     wire: &Wire,
 ) -> Result<Init, Fault> {
     let direct = plan.namespaces.route == Route::Direct;
     let flags = if direct { super::clone_flags(plan) } else { 0 };
-    match proc::fork(flags, cgroup.map(AsFd::as_fd), false).step(Step::Clone)? {
+    inherited.in_cgroup = cgroup.is_some();
+    let forked = match proc::fork(flags, cgroup.map(AsFd::as_fd), false) {
+        // CLONE_INTO_CGROUP came with kernel 5.7; without it init goes there by itself.
+        Err(Errno::NOSYS | Errno::INVAL | Errno::TOOBIG | Errno::PERM) if inherited.in_cgroup => {
+            inherited.in_cgroup = false;
+            proc::fork(flags, None, false)
+        }
+        other => other,
+    };
+    match forked.step(Step::Clone)? {
         Fork::Child if direct => init::main(inherited),
         Fork::Child => middle::main(inherited),
         Fork::Parent(pid, fd) => {

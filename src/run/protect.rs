@@ -7,7 +7,7 @@ use rustix::process::DumpableBehavior;
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
 use crate::fs::{fdset, proc::Proc};
 use crate::sys::args::Args;
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, exe, proc};
+use crate::sys::{AsFd, OwnedFd, exe, proc};
 
 /// Runs on from a sealed copy of the binary, closes inherited descriptors for children, and hides from ptrace.
 ///
@@ -44,17 +44,15 @@ fn seal(args: Args) -> Result<(), Fault> {
 
 /// Through /proc, or through an instance of our own where none is mounted yet (an initramfs).
 fn own_binary() -> Result<OwnedFd, Errno> {
-    let mounted: Result<OwnedFd, Errno> = rustix::fs::openat(
+    match rustix::fs::openat(
         CWD,
-        c"/proc",
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        c"/proc/self/exe",
+        OFlags::RDONLY | OFlags::CLOEXEC,
         Mode::empty(),
-    );
-    let open = |proc: BorrowedFd<'_>| exe::open(proc);
-    match mounted.and_then(|proc| open(proc.as_fd())) {
+    ) {
         Err(Errno::NOENT) => Proc::open()
             .map_err(|_| Errno::NOENT)
-            .and_then(|proc| open(proc.fd())),
+            .and_then(|proc| exe::open(proc.fd())),
         other => other,
     }
 }

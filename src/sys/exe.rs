@@ -13,7 +13,7 @@ const SEALS: SealFlags = SealFlags::SEAL
     .union(SealFlags::GROW)
     .union(SealFlags::WRITE);
 
-/// Opens the running binary in a procfs (`/proc`, or a private one) for reading.
+/// Opens the running binary in a procfs for reading.
 ///
 /// # Errors
 ///
