@@ -59,6 +59,8 @@ pub struct TimeOffsets {
 /// An offset of a clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TimeOffset {
+    /// Offset of the object.
+    pub at: u32,
     /// Seconds.
     pub secs: i64,
     /// Below 10^9.
@@ -68,6 +70,8 @@ pub struct TimeOffset {
 /// An entry of `linux.netDevices`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetDevice {
+    /// Offset of the object.
+    pub at: u32,
     /// Its name on the host; not empty.
     pub host: Text,
     /// Its name inside; `None` keeps it.

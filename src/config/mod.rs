@@ -7,26 +7,42 @@
 //! Pure: no system call, no clock, no default that the specification does not give. Every complaint is a
 //! [`Fault`](crate::error::Fault) at a byte of the document; [`locate`], [`path`] and [`snippet`] make it readable.
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "scan and parse follow")]
 
+mod check;
+mod check_linux;
 mod linux;
 mod names;
+mod parse;
 mod pools;
+mod scan;
+mod schema;
+mod seed;
+mod sysctl;
 mod text;
 mod types;
+mod walk;
 
-pub use names::{Names, Propagation, SeccompAction, SeccompOp};
+#[cfg(test)]
+mod tests;
+
+pub use names::{DeviceKind, Names, NamespaceKind, Propagation, SeccompAction, SeccompOp};
 pub use pools::Pools;
+pub use sysctl::sysctl_path;
 pub use text::Bytes;
 pub use types::{
-    BlockIo, Capabilities, Config, ConsoleSize, Cpu, CpuAffinity, Device, DeviceKind, DeviceRule,
-    Hook, Hooks, HugepageLimit, IdMapping, IntelRdt, IoPriority, Linux, List, Memory, MemoryPolicy,
-    Mount, Namespace, NamespaceKind, NetDevice, NetPriority, Network, Pair, Personality, Pids,
-    Process, Rdma, Resources, Rlimit, Root, Scheduler, Seccomp, SeccompArg, SeccompRule, Text,
-    ThrottleDevice, TimeOffset, TimeOffsets, User, WeightDevice, place,
+    BlockIo, Capabilities, Config, ConsoleSize, Cpu, CpuAffinity, Device, DeviceRule, Hook, Hooks,
+    HugepageLimit, IdMapping, IntelRdt, IoPriority, Linux, List, Memory, MemoryPolicy, Mount,
+    Namespace, NetDevice, NetPriority, Network, Pair, Personality, Pids, Process, Rdma, Resources,
+    Rlimit, Root, Scheduler, Seccomp, SeccompArg, SeccompRule, Text, ThrottleDevice, TimeOffset,
+    TimeOffsets, User, WeightDevice, place,
 };
 
-use crate::error::Fault;
+pub use walk::{find, locate, path, snippet};
+
+use crate::error::{At, Cause, Fault, Rule, Step};
+use crate::limits::Limit;
+use schema::Obj;
+use seed::Draft;
 
 /// Reads config.json: `doc` is the whole file, `pools` receives its lists and is emptied first.
 ///
@@ -34,8 +50,10 @@ use crate::error::Fault;
 ///
 /// A rule or a limit at the byte of the offending value.
 pub fn read(doc: &[u8], pools: &mut Pools) -> Result<Config, Fault> {
-    let _ = (doc, pools);
-    Ok(Config::default())
+    let step = Step::ReadConfig;
+    let draft = document(doc, pools, Obj::Config).map_err(|wrong| wrong.fault(step))?;
+    check::config(doc, pools, &draft.config).map_err(|wrong| wrong.fault(step))?;
+    Ok(draft.config)
 }
 
 /// Reads a document that is the `process` object alone, as for `exec --process`.
@@ -44,8 +62,10 @@ pub fn read(doc: &[u8], pools: &mut Pools) -> Result<Config, Fault> {
 ///
 /// As for [`read`].
 pub fn read_process(doc: &[u8], pools: &mut Pools) -> Result<Process, Fault> {
-    let _ = (doc, pools);
-    Ok(Process::default())
+    let step = Step::ReadProcess;
+    let draft = document(doc, pools, Obj::Process).map_err(|wrong| wrong.fault(step))?;
+    check::process(doc, pools, &draft.process).map_err(|wrong| wrong.fault(step))?;
+    Ok(draft.process)
 }
 
 /// Reads a document that is the `linux.resources` object alone, as for `update --resources`.
@@ -54,32 +74,47 @@ pub fn read_process(doc: &[u8], pools: &mut Pools) -> Result<Process, Fault> {
 ///
 /// As for [`read`].
 pub fn read_resources(doc: &[u8], pools: &mut Pools) -> Result<Resources, Fault> {
-    let _ = (doc, pools);
-    Ok(Resources::default())
+    let step = Step::ReadResources;
+    let draft = document(doc, pools, Obj::Resources).map_err(|wrong| wrong.fault(step))?;
+    check_linux::resources(doc, pools, &draft.resources).map_err(|wrong| wrong.fault(step))?;
+    Ok(draft.resources)
 }
 
-/// Line and column of a byte, both from 1; a column is a character (a tab is one).
-#[must_use]
-pub fn locate(doc: &[u8], byte: u32) -> (u32, u32) {
-    let _ = (doc, byte);
-    (1, 1)
+/// Bytes, then meaning.
+fn document(doc: &[u8], pools: &mut Pools, obj: Obj) -> Result<Draft, Wrong> {
+    scan::scan(doc, &mut pools.keys)?;
+    let mut draft = Draft::default();
+    parse::parse(doc, pools, obj, &mut draft)?;
+    Ok(draft)
 }
 
-/// Gives the JSON path of the value at `byte` to `sink`, piece by piece: `process.rlimits[3].soft`; nothing for the root.
-pub fn path(doc: &[u8], byte: u32, sink: &mut dyn FnMut(&[u8])) {
-    let _ = (doc, byte, sink);
+/// Why a document is refused, and the byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wrong {
+    cause: Cause,
+    at: u32,
 }
 
-/// Offset of the value with this path ("process.scheduler.nice", keys only); `None` when it is not there.
-#[must_use]
-pub fn find(doc: &[u8], path: &str) -> Option<u32> {
-    let _ = (doc, path);
-    None
-}
+impl Wrong {
+    fn rule(rule: Rule, at: usize) -> Self {
+        Self {
+            cause: Cause::Rule(rule),
+            at: u32::try_from(at).unwrap_or(u32::MAX),
+        }
+    }
 
-/// The value at `byte` as it stands in the document, cut after about 60 bytes at a character.
-#[must_use]
-pub fn snippet(doc: &[u8], byte: u32) -> &[u8] {
-    let _ = (doc, byte);
-    &[]
+    fn limit(limit: Limit, at: usize) -> Self {
+        Self {
+            cause: Cause::Limit(limit),
+            at: u32::try_from(at).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn fault(self, step: Step) -> Fault {
+        Fault {
+            step,
+            cause: self.cause,
+            at: At::Byte(self.at),
+        }
+    }
 }

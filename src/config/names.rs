@@ -4,11 +4,13 @@
 //! Lines instead of slices of `&str`: a word costs its letters, no pointer and no relocation.
 #![forbid(unsafe_code)]
 
+use crate::error::Rule;
+
 /// A kind of name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Names {
-    /// `linux.namespaces[].type`, as in [`super::NamespaceKind`].
+    /// `linux.namespaces[].type`, as in [`NamespaceKind`].
     Namespace,
     /// `process.capabilities.*[]`; the kernel's numbers.
     Capability,
@@ -24,7 +26,7 @@ pub enum Names {
     MemPolicy,
     /// `linux.memoryPolicy.flags[]`; bit numbers.
     MemPolicyFlag,
-    /// `linux.devices[].type`: c, u and b, p in steps of two, as `DeviceKind` times two.
+    /// `linux.devices[].type`: twice the number in [`DeviceKind`], so that c and u are one.
     Device,
     /// `linux.resources.devices[].type`.
     DeviceRule,
@@ -43,6 +45,29 @@ pub enum Names {
 }
 
 impl Names {
+    /// What a name must be.
+    pub(super) fn rule(self) -> Rule {
+        match self {
+            Self::Namespace => Rule::NameNamespace,
+            // Unknown capabilities are no error.
+            Self::Capability => Rule::Never,
+            Self::Rlimit => Rule::NameRlimit,
+            Self::SchedPolicy => Rule::NameSchedPolicy,
+            Self::SchedFlag => Rule::NameSchedFlag,
+            Self::IoClass => Rule::NameIoClass,
+            Self::MemPolicy => Rule::NameMemPolicy,
+            Self::MemPolicyFlag => Rule::NameMemPolicyFlag,
+            Self::Device => Rule::NameDevice,
+            Self::DeviceRule => Rule::NameDeviceRule,
+            Self::Propagation => Rule::NamePropagation,
+            Self::Personality => Rule::NamePersonality,
+            Self::SeccompAction => Rule::NameSeccompAction,
+            Self::SeccompOp => Rule::NameSeccompOp,
+            Self::Arch => Rule::NameArch,
+            Self::SeccompFlag => Rule::NameSeccompFlag,
+        }
+    }
+
     /// What all words of the kind begin with, the words, and the number of the first one.
     const fn table(self) -> (&'static str, &'static str, u8) {
         match self {
@@ -161,6 +186,42 @@ macro_rules! numbered {
             }
         }
     };
+}
+
+numbered! {
+    /// The kinds of namespace.
+    NamespaceKind {
+        /// CLONE_NEWPID.
+        #[default]
+        Pid,
+        /// CLONE_NEWNET.
+        Network,
+        /// CLONE_NEWNS.
+        Mount,
+        /// CLONE_NEWIPC.
+        Ipc,
+        /// CLONE_NEWUTS.
+        Uts,
+        /// CLONE_NEWUSER.
+        User,
+        /// CLONE_NEWCGROUP.
+        Cgroup,
+        /// CLONE_NEWTIME.
+        Time,
+    }
+}
+
+numbered! {
+    /// What a device node is.
+    DeviceKind {
+        /// `c` or `u`.
+        #[default]
+        Char,
+        /// `b`.
+        Block,
+        /// `p`: no numbers.
+        Fifo,
+    }
 }
 
 numbered! {

@@ -10,6 +10,7 @@ pub use super::linux::{
     NetPriority, Network, Personality, Pids, Rdma, Resources, Seccomp, SeccompArg, SeccompRule,
     ThrottleDevice, TimeOffset, TimeOffsets, WeightDevice,
 };
+use super::names::{DeviceKind, NamespaceKind};
 pub use super::text::Text;
 use crate::error::At;
 
@@ -40,9 +41,11 @@ impl List {
 /// The document.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Config {
+    /// Offset of the object.
+    pub at: u32,
     /// Version of the specification it was written for; not interpreted.
     pub oci_version: Text,
-    /// The root filesystem.
+    /// The root filesystem; `read` refuses a document without one.
     pub root: Option<Root>,
     /// The process to run; without it `start` is an error.
     pub process: Option<Process>,
@@ -285,29 +288,6 @@ pub struct Hook {
     pub timeout: Option<u32>,
 }
 
-/// The kinds of namespace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum NamespaceKind {
-    /// CLONE_NEWPID.
-    #[default]
-    Pid,
-    /// CLONE_NEWNET.
-    Network,
-    /// CLONE_NEWNS.
-    Mount,
-    /// CLONE_NEWIPC.
-    Ipc,
-    /// CLONE_NEWUTS.
-    Uts,
-    /// CLONE_NEWUSER.
-    User,
-    /// CLONE_NEWCGROUP.
-    Cgroup,
-    /// CLONE_NEWTIME.
-    Time,
-}
-
 /// An entry of `linux.namespaces`; each kind occurs at most once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Namespace {
@@ -317,19 +297,6 @@ pub struct Namespace {
     pub kind: NamespaceKind,
     /// The one to join, absolute; `None` (also for an empty path) creates a new one.
     pub path: Option<Text>,
-}
-
-/// What a device node is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum DeviceKind {
-    /// `c` or `u`.
-    #[default]
-    Char,
-    /// `b`.
-    Block,
-    /// `p`: no numbers.
-    Fifo,
 }
 
 /// An entry of `linux.devices`.

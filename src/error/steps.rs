@@ -15,6 +15,8 @@ table! {
         // config/
         OpenBundle = "open the bundle",
         ReadConfig = "read config.json",
+        ReadProcess = "read the process document",
+        ReadResources = "read the resources document",
         // plan/
         MakePlan = "plan the container",
         // host.rs

@@ -1,0 +1,59 @@
+//! Documents through the whole room: real ones, good ones, bad ones, broken ones.
+
+mod corpus;
+mod reprint;
+
+use super::Pools;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The pools are too large for a stack; the tests take turns.
+fn pools() -> MutexGuard<'static, Pools> {
+    static POOLS: Mutex<Pools> = Mutex::new(Pools::new());
+    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The JSON files of a directory of the project, in order of their names.
+fn documents(directory: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(path)
+        .expect("the directory is part of the project")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "json"))
+        .collect();
+    files.sort();
+    let read = |path: PathBuf| {
+        let bytes = std::fs::read(&path).expect("readable");
+        (path, bytes)
+    };
+    files.into_iter().map(read).collect()
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .expect("a name")
+}
+
+/// A complaint as a person would see it.
+fn sentence(doc: &[u8], fault: &crate::error::Fault) -> String {
+    use crate::error::{At, Cause};
+    let At::Byte(byte) = fault.at else {
+        panic!("{fault:?} is nowhere")
+    };
+    let (line, column) = super::locate(doc, byte);
+    let mut path = Vec::new();
+    super::path(doc, byte, &mut |piece| path.extend_from_slice(piece));
+    let (snippet, cut) = super::snippet(doc, byte);
+    let text = match fault.cause {
+        Cause::Rule(rule) => rule.text().to_owned(),
+        Cause::Limit(limit) => format!("at most {} {}", limit.value(), limit.meaning()),
+        other => panic!("{other:?}"),
+    };
+    format!(
+        "{line}:{column}: {}: {}{}: {text}",
+        String::from_utf8_lossy(&path),
+        String::from_utf8_lossy(snippet),
+        if cut { "…" } else { "" }
+    )
+}
