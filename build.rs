@@ -66,7 +66,7 @@ const LIMITS: &[(&str, usize, &str)] = &[
     (
         "RESOURCE_ROWS",
         2_048,
-        "entries of the device, hugepage, rdma and unified lists of linux.resources together",
+        "entries of each list or object of linux.resources (devices aside) and of linux.intelRdt.schemata",
     ),
     ("NET_DEVICES", 256, "entries of linux.netDevices"),
     ("CGROUP_HIERARCHIES", 16, "cgroup hierarchies"),

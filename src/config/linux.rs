@@ -59,8 +59,6 @@ pub struct TimeOffsets {
 /// An offset of a clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TimeOffset {
-    /// Offset of the object.
-    pub at: u32,
     /// Seconds.
     pub secs: i64,
     /// Below 10^9.

@@ -37,7 +37,7 @@ pub use types::{
     TimeOffsets, User, WeightDevice, place,
 };
 
-pub use walk::{find, locate, path, snippet};
+pub use walk::{find, locate, path, snippet, snippet_is_cut};
 
 use crate::error::{At, Cause, Fault, Rule, Step};
 use crate::limits::Limit;

@@ -1,12 +1,15 @@
 //! The lists of a document: one vector of fixed capacity per kind of entry, in .bss, touched as far as it is filled.
 #![forbid(unsafe_code)]
 
+use super::Wrong;
+use super::schema::{Node, Obj, Pool};
 use super::types::{
     Device, DeviceRule, Hook, HugepageLimit, IdMapping, Mount, Namespace, NetDevice, NetPriority,
     Pair, Rdma, Rlimit, SeccompArg, SeccompRule, Text, ThrottleDevice, WeightDevice,
 };
-use crate::limits;
-use heapless::Vec;
+use crate::error::Cause;
+use crate::limits::{self, Limit};
+use heapless::{Vec, VecView};
 
 /// Namespaces and rlimits are bounded by their kinds; the names of unknown capabilities are only remembered for a warning.
 const KINDS: usize = 16;
@@ -117,4 +120,104 @@ impl Pools {
             keys: [(0, 0); KEY_SLOTS],
         }
     }
+}
+
+impl Pools {
+    /// Empties every list.
+    pub(super) fn clear(&mut self) {
+        self.env.clear();
+        self.args.clear();
+        self.groups.clear();
+        self.rlimits.clear();
+        self.unknown_capabilities.clear();
+        self.mounts.clear();
+        self.mount_options.clear();
+        self.id_mappings.clear();
+        self.hooks.clear();
+        self.hook_words.clear();
+        self.annotations.clear();
+        self.namespaces.clear();
+        self.devices.clear();
+        self.net_devices.clear();
+        self.sysctl.clear();
+        self.paths.clear();
+        self.schemata.clear();
+        self.device_rules.clear();
+        self.weight_devices.clear();
+        self.throttle_devices.clear();
+        self.hugepage_limits.clear();
+        self.net_priorities.clear();
+        self.rdma.clear();
+        self.unified.clear();
+        self.seccomp_rules.clear();
+        self.seccomp_names.clear();
+        self.seccomp_args.clear();
+    }
+
+    /// Entries in the pool of a list or map so far.
+    pub(super) fn filled(&mut self, node: Node) -> usize {
+        match node {
+            Node::Texts(pool) => self.texts(pool).0.len(),
+            Node::Pairs(pool) => self.pairs(pool).0.len(),
+            Node::Ids => self.groups.len(),
+            Node::Objects(obj) | Node::Map(obj) => match obj {
+                Obj::Rlimit => self.rlimits.len(),
+                Obj::Namespace => self.namespaces.len(),
+                Obj::Mount => self.mounts.len(),
+                Obj::IdMapping => self.id_mappings.len(),
+                Obj::Hook => self.hooks.len(),
+                Obj::Device => self.devices.len(),
+                Obj::NetDevice => self.net_devices.len(),
+                Obj::DeviceRule => self.device_rules.len(),
+                Obj::WeightDevice => self.weight_devices.len(),
+                Obj::ThrottleDevice => self.throttle_devices.len(),
+                Obj::HugepageLimit => self.hugepage_limits.len(),
+                Obj::NetPriority => self.net_priorities.len(),
+                Obj::Rdma => self.rdma.len(),
+                Obj::SeccompRule => self.seccomp_rules.len(),
+                Obj::SeccompArg => self.seccomp_args.len(),
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
+
+    fn texts(&mut self, pool: Pool) -> (&mut VecView<Text>, Limit) {
+        match pool {
+            Pool::Env => (&mut self.env, Limit::ENV),
+            Pool::MountOptions => (&mut self.mount_options, Limit::MOUNT_OPTIONS),
+            Pool::HookWords => (&mut self.hook_words, Limit::HOOK_WORDS),
+            Pool::Paths => (&mut self.paths, Limit::PATHS),
+            Pool::Schemata => (&mut self.schemata, Limit::RESOURCE_ROWS),
+            Pool::SeccompNames => (&mut self.seccomp_names, Limit::SECCOMP_NAMES),
+            _ => (&mut self.args, Limit::ARGS),
+        }
+    }
+
+    fn pairs(&mut self, pool: Pool) -> (&mut VecView<Pair>, Limit) {
+        match pool {
+            Pool::Sysctl => (&mut self.sysctl, Limit::SYSCTLS),
+            Pool::Unified => (&mut self.unified, Limit::RESOURCE_ROWS),
+            _ => (&mut self.annotations, Limit::ANNOTATIONS),
+        }
+    }
+
+    pub(super) fn push_text(&mut self, pool: Pool, text: Text, at: u32) -> Result<(), Wrong> {
+        let (texts, limit) = self.texts(pool);
+        push(texts, text, Cause::Limit(limit), at)
+    }
+
+    pub(super) fn push_pair(&mut self, pool: Pool, pair: Pair, at: u32) -> Result<(), Wrong> {
+        let (pairs, limit) = self.pairs(pool);
+        push(pairs, pair, Cause::Limit(limit), at)
+    }
+
+    pub(super) fn push_group(&mut self, id: u32, at: u32) -> Result<(), Wrong> {
+        push(&mut self.groups, id, Cause::Limit(Limit::GROUPS), at)
+    }
+}
+
+/// Appends, or says what is full.
+pub(super) fn push<T>(pool: &mut VecView<T>, entry: T, full: Cause, at: u32) -> Result<(), Wrong> {
+    pool.push(entry).map_err(|_| Wrong { cause: full, at })
 }

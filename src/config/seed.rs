@@ -5,18 +5,17 @@
 
 use super::Wrong;
 use super::names::{DeviceKind, NamespaceKind, Propagation, SeccompAction, SeccompOp};
-use super::pools::Pools;
-use super::schema::{Node, Obj, Pool};
+use super::pools::{Pools, push};
+use super::schema::Obj;
 use super::types::{
     BlockIo, Capabilities, Config, ConsoleSize, Cpu, CpuAffinity, Device, DeviceRule, Hook, Hooks,
     HugepageLimit, IdMapping, IntelRdt, IoPriority, Linux, List, Memory, MemoryPolicy, Mount,
-    Namespace, NetDevice, NetPriority, Network, Pair, Personality, Pids, Process, Rdma, Resources,
+    Namespace, NetDevice, NetPriority, Network, Personality, Pids, Process, Rdma, Resources,
     Rlimit, Root, Scheduler, Seccomp, SeccompArg, SeccompRule, Text, ThrottleDevice, TimeOffset,
     TimeOffsets, User, WeightDevice,
 };
 use crate::error::{Cause, Rule};
 use crate::limits::Limit;
-use heapless::VecView;
 
 /// One object of each kind, as far as it has been read.
 #[derive(Default)]
@@ -37,7 +36,7 @@ pub(super) struct Draft {
     pub(super) hook: Hook,
     pub(super) linux: Linux,
     pub(super) time_offsets: TimeOffsets,
-    pub(super) time_offset: TimeOffset,
+    pub(super) time_offset: OffsetDraft,
     pub(super) namespace: Namespace,
     pub(super) device: Device,
     pub(super) net_device: NetDevice,
@@ -59,6 +58,14 @@ pub(super) struct Draft {
     pub(super) personality: Personality,
     pub(super) intel_rdt: IntelRdt,
     pub(super) memory_policy: MemoryPolicy,
+}
+
+/// A [`TimeOffset`] with the place that every draft has.
+#[derive(Default)]
+pub(super) struct OffsetDraft {
+    pub(super) at: u32,
+    pub(super) secs: i64,
+    pub(super) nanosecs: u32,
 }
 
 /// A place for a value.
@@ -226,7 +233,8 @@ impl Draft {
             Obj::Linux => self.config.linux = Some(self.linux),
             Obj::TimeOffsets => self.linux.time_offsets = Some(self.time_offsets),
             Obj::TimeOffset => {
-                let offset = self.time_offset;
+                let OffsetDraft { secs, nanosecs, .. } = self.time_offset;
+                let offset = TimeOffset { secs, nanosecs };
                 if let Slot::Offset(place) = self.slot(owner.0, owner.1) {
                     *place = Some(offset);
                 }
@@ -254,186 +262,54 @@ impl Draft {
         key: Text,
         at: u32,
     ) -> Result<(), Wrong> {
-        let rows = Limit::RESOURCE_ROWS;
-        let limit = |limit| Cause::Limit(limit);
+        let full = capacity(obj);
         match obj {
-            // More entries than kinds: one of them comes twice.
-            Obj::Rlimit => push(
-                &mut pools.rlimits,
-                self.rlimit,
-                Cause::Rule(Rule::RlimitTwice),
-                at,
-            ),
-            Obj::Namespace => push(
-                &mut pools.namespaces,
-                self.namespace,
-                Cause::Rule(Rule::NamespaceTwice),
-                at,
-            ),
-            Obj::Mount => push(&mut pools.mounts, self.mount, limit(Limit::MOUNTS), at),
-            Obj::IdMapping => push(
-                &mut pools.id_mappings,
-                self.id_mapping,
-                limit(Limit::ID_MAPPINGS_ALL),
-                at,
-            ),
-            Obj::Hook => push(&mut pools.hooks, self.hook, limit(Limit::HOOKS), at),
+            Obj::Rlimit => push(&mut pools.rlimits, self.rlimit, full, at),
+            Obj::Namespace => push(&mut pools.namespaces, self.namespace, full, at),
+            Obj::Mount => push(&mut pools.mounts, self.mount, full, at),
+            Obj::IdMapping => push(&mut pools.id_mappings, self.id_mapping, full, at),
+            Obj::Hook => push(&mut pools.hooks, self.hook, full, at),
             Obj::Device => {
                 let mode = &mut self.device.file_mode;
                 *mode = mode.map(|bits| bits & 0o7777);
-                push(&mut pools.devices, self.device, limit(Limit::DEVICES), at)
+                push(&mut pools.devices, self.device, full, at)
             }
             Obj::NetDevice => {
                 self.net_device.host = key;
-                let entry = self.net_device;
-                push(&mut pools.net_devices, entry, limit(Limit::NET_DEVICES), at)
+                push(&mut pools.net_devices, self.net_device, full, at)
             }
-            Obj::DeviceRule => push(
-                &mut pools.device_rules,
-                self.device_rule,
-                limit(Limit::DEVICE_RULES),
-                at,
-            ),
-            Obj::WeightDevice => push(
-                &mut pools.weight_devices,
-                self.weight_device,
-                limit(rows),
-                at,
-            ),
-            Obj::ThrottleDevice => push(
-                &mut pools.throttle_devices,
-                self.throttle_device,
-                limit(rows),
-                at,
-            ),
-            Obj::HugepageLimit => push(
-                &mut pools.hugepage_limits,
-                self.hugepage_limit,
-                limit(rows),
-                at,
-            ),
-            Obj::NetPriority => push(
-                &mut pools.net_priorities,
-                self.net_priority,
-                limit(rows),
-                at,
-            ),
+            Obj::DeviceRule => push(&mut pools.device_rules, self.device_rule, full, at),
+            Obj::WeightDevice => push(&mut pools.weight_devices, self.weight_device, full, at),
+            Obj::ThrottleDevice => {
+                push(&mut pools.throttle_devices, self.throttle_device, full, at)
+            }
+            Obj::HugepageLimit => push(&mut pools.hugepage_limits, self.hugepage_limit, full, at),
+            Obj::NetPriority => push(&mut pools.net_priorities, self.net_priority, full, at),
             Obj::Rdma => {
                 self.rdma.device = key;
-                push(&mut pools.rdma, self.rdma, limit(rows), at)
+                push(&mut pools.rdma, self.rdma, full, at)
             }
-            Obj::SeccompRule => push(
-                &mut pools.seccomp_rules,
-                self.seccomp_rule,
-                limit(Limit::SECCOMP_RULES),
-                at,
-            ),
-            Obj::SeccompArg => push(
-                &mut pools.seccomp_args,
-                self.seccomp_arg,
-                limit(Limit::SECCOMP_ARGS),
-                at,
-            ),
+            Obj::SeccompRule => push(&mut pools.seccomp_rules, self.seccomp_rule, full, at),
+            Obj::SeccompArg => push(&mut pools.seccomp_args, self.seccomp_arg, full, at),
             _ => Ok(()),
         }
     }
 }
 
-impl Pools {
-    /// Empties every list.
-    pub(super) fn clear(&mut self) {
-        self.env.clear();
-        self.args.clear();
-        self.groups.clear();
-        self.rlimits.clear();
-        self.unknown_capabilities.clear();
-        self.mounts.clear();
-        self.mount_options.clear();
-        self.id_mappings.clear();
-        self.hooks.clear();
-        self.hook_words.clear();
-        self.annotations.clear();
-        self.namespaces.clear();
-        self.devices.clear();
-        self.net_devices.clear();
-        self.sysctl.clear();
-        self.paths.clear();
-        self.schemata.clear();
-        self.device_rules.clear();
-        self.weight_devices.clear();
-        self.throttle_devices.clear();
-        self.hugepage_limits.clear();
-        self.net_priorities.clear();
-        self.rdma.clear();
-        self.unified.clear();
-        self.seccomp_rules.clear();
-        self.seccomp_names.clear();
-        self.seccomp_args.clear();
-    }
-
-    /// Entries in the pool of a list or map so far.
-    pub(super) fn filled(&mut self, node: Node) -> usize {
-        match node {
-            Node::Texts(pool) => self.texts(pool).0.len(),
-            Node::Pairs(pool) => self.pairs(pool).0.len(),
-            Node::Ids => self.groups.len(),
-            Node::Objects(obj) | Node::Map(obj) => match obj {
-                Obj::Rlimit => self.rlimits.len(),
-                Obj::Namespace => self.namespaces.len(),
-                Obj::Mount => self.mounts.len(),
-                Obj::IdMapping => self.id_mappings.len(),
-                Obj::Hook => self.hooks.len(),
-                Obj::Device => self.devices.len(),
-                Obj::NetDevice => self.net_devices.len(),
-                Obj::DeviceRule => self.device_rules.len(),
-                Obj::WeightDevice => self.weight_devices.len(),
-                Obj::ThrottleDevice => self.throttle_devices.len(),
-                Obj::HugepageLimit => self.hugepage_limits.len(),
-                Obj::NetPriority => self.net_priorities.len(),
-                Obj::Rdma => self.rdma.len(),
-                Obj::SeccompRule => self.seccomp_rules.len(),
-                Obj::SeccompArg => self.seccomp_args.len(),
-                _ => 0,
-            },
-            _ => 0,
-        }
-    }
-
-    fn texts(&mut self, pool: Pool) -> (&mut VecView<Text>, Limit) {
-        match pool {
-            Pool::Env => (&mut self.env, Limit::ENV),
-            Pool::MountOptions => (&mut self.mount_options, Limit::MOUNT_OPTIONS),
-            Pool::HookWords => (&mut self.hook_words, Limit::HOOK_WORDS),
-            Pool::Paths => (&mut self.paths, Limit::PATHS),
-            Pool::Schemata => (&mut self.schemata, Limit::RESOURCE_ROWS),
-            Pool::SeccompNames => (&mut self.seccomp_names, Limit::SECCOMP_NAMES),
-            _ => (&mut self.args, Limit::ARGS),
-        }
-    }
-
-    fn pairs(&mut self, pool: Pool) -> (&mut VecView<Pair>, Limit) {
-        match pool {
-            Pool::Sysctl => (&mut self.sysctl, Limit::SYSCTLS),
-            Pool::Unified => (&mut self.unified, Limit::RESOURCE_ROWS),
-            _ => (&mut self.annotations, Limit::ANNOTATIONS),
-        }
-    }
-
-    pub(super) fn push_text(&mut self, pool: Pool, text: Text, at: u32) -> Result<(), Wrong> {
-        let (texts, limit) = self.texts(pool);
-        push(texts, text, Cause::Limit(limit), at)
-    }
-
-    pub(super) fn push_pair(&mut self, pool: Pool, pair: Pair, at: u32) -> Result<(), Wrong> {
-        let (pairs, limit) = self.pairs(pool);
-        push(pairs, pair, Cause::Limit(limit), at)
-    }
-
-    pub(super) fn push_group(&mut self, id: u32, at: u32) -> Result<(), Wrong> {
-        push(&mut self.groups, id, Cause::Limit(Limit::GROUPS), at)
-    }
-}
-
-fn push<T>(pool: &mut VecView<T>, entry: T, full: Cause, at: u32) -> Result<(), Wrong> {
-    pool.push(entry).map_err(|_| Wrong { cause: full, at })
+/// What is broken when the pool of an object is full.
+fn capacity(obj: Obj) -> Cause {
+    Cause::Limit(match obj {
+        // More entries than kinds: one of them comes twice.
+        Obj::Rlimit => return Cause::Rule(Rule::RlimitTwice),
+        Obj::Namespace => return Cause::Rule(Rule::NamespaceTwice),
+        Obj::Mount => Limit::MOUNTS,
+        Obj::IdMapping => Limit::ID_MAPPINGS_ALL,
+        Obj::Hook => Limit::HOOKS,
+        Obj::Device => Limit::DEVICES,
+        Obj::NetDevice => Limit::NET_DEVICES,
+        Obj::DeviceRule => Limit::DEVICE_RULES,
+        Obj::SeccompRule => Limit::SECCOMP_RULES,
+        Obj::SeccompArg => Limit::SECCOMP_ARGS,
+        _ => Limit::RESOURCE_ROWS,
+    })
 }

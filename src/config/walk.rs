@@ -76,25 +76,36 @@ pub fn locate(doc: &[u8], byte: u32) -> (u32, u32) {
     (line, column)
 }
 
-/// The value (or key) at `byte` as it stands in the document: its first line, at most 60 bytes, cut between characters;
-/// and whether something was cut.
+/// The value (or key) at `byte` as it stands in the document: its first line, at most 60 bytes, cut between characters.
 #[must_use]
-pub fn snippet(doc: &[u8], byte: u32) -> (&[u8], bool) {
-    const MOST: usize = 60;
+pub fn snippet(doc: &[u8], byte: u32) -> &[u8] {
+    cut(value(doc, byte)).0
+}
+
+/// Whether [`snippet`] leaves something of the value out.
+#[must_use]
+pub fn snippet_is_cut(doc: &[u8], byte: u32) -> bool {
+    let (kept, whole) = cut(value(doc, byte));
+    kept.len() < whole
+}
+
+fn value(doc: &[u8], byte: u32) -> &[u8] {
     let start = byte as usize;
-    let value = doc.get(start..value_end(doc, start)).unwrap_or(&[]);
-    let line = value
-        .iter()
-        .take_while(|byte| !b"\r\n".contains(byte))
-        .count();
-    let mut end = line;
+    doc.get(start..value_end(doc, start)).unwrap_or(&[])
+}
+
+/// The part of a value that is shown, and the length of all of it.
+fn cut(value: &[u8]) -> (&[u8], usize) {
+    const MOST: usize = 60;
+    let line = |byte: &&u8| !b"\r\n".contains(byte);
+    let mut end = value.iter().take_while(line).count();
     if end > MOST {
         end = MOST;
         while value.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
             end -= 1;
         }
     }
-    (value.get(..end).unwrap_or(&[]), end < value.len())
+    (value.get(..end).unwrap_or(&[]), value.len())
 }
 
 /// A step of a path.

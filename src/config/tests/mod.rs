@@ -44,7 +44,8 @@ fn sentence(doc: &[u8], fault: &crate::error::Fault) -> String {
     let (line, column) = super::locate(doc, byte);
     let mut path = Vec::new();
     super::path(doc, byte, &mut |piece| path.extend_from_slice(piece));
-    let (snippet, cut) = super::snippet(doc, byte);
+    let snippet = super::snippet(doc, byte);
+    let cut = super::snippet_is_cut(doc, byte);
     let text = match fault.cause {
         Cause::Rule(rule) => rule.text().to_owned(),
         Cause::Limit(limit) => format!("at most {} {}", limit.value(), limit.meaning()),

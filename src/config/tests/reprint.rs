@@ -261,11 +261,12 @@ impl Reprint<'_> {
             "memoryPolicy": linux.memory_policy.map(|m| json!({
                 "mode": Self::name(Names::MemPolicy, m.mode),
                 "nodes": self.maybe(m.nodes),
-                "flags": Self::bits(Names::MemPolicyFlag, m.flags << 0),
+                "flags": Self::bits(Names::MemPolicyFlag, m.flags),
             })),
         })
     }
 
+    #[allow(clippy::too_many_lines, reason = "one object, key by key")]
     pub(super) fn resources(&self, r: &Resources) -> Value {
         let p = self.pools;
         let rule = |d: &DeviceRule| {
