@@ -95,7 +95,29 @@ const LIMITS: &[(&str, usize, &str)] = &[
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     limits();
+    commit();
     link();
+}
+
+/// Names the commit that the build is of, for `--version`: `unknown` without git or outside of a clone.
+fn commit() {
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git")
+            .args(arguments)
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "--verify", "--short=12", "HEAD"])
+        .unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo:rustc-env=OCILET_COMMIT={commit}");
+    // Only a new commit runs this again. A path that is not there would do so at each build.
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"])
+        && Path::new(&log).exists()
+    {
+        println!("cargo:rerun-if-changed={log}");
+    }
 }
 
 /// Writes `limits.rs`: one constant per row, and `enum Limit` with the name, value and meaning of each.

@@ -81,7 +81,7 @@ impl Voice {
     /// Says that the command failed. Once per command, as the last thing.
     pub fn failure(&self, failure: &Failure<'_>) {
         let mut buffer = [0; SENTENCE];
-        let mut line = self.line(&mut buffer);
+        let mut line = self.line(&mut buffer, self.id);
         sentence(&mut line, &failure.fault, &failure.scene);
         self.write("error", line.bytes());
     }
@@ -99,10 +99,10 @@ impl Voice {
         self.pieces("warning", pieces);
     }
 
-    /// A fault that does not end the command.
-    pub fn warning_fault(&self, failure: &Failure<'_>) {
+    /// A fault that does not end the command, about the container `id`.
+    pub fn warning_about(&self, id: &[u8], failure: &Failure<'_>) {
         let mut buffer = [0; SENTENCE];
-        let mut line = self.line(&mut buffer);
+        let mut line = self.line(&mut buffer, id);
         sentence(&mut line, &failure.fault, &failure.scene);
         self.write("warning", line.bytes());
     }
@@ -116,7 +116,7 @@ impl Voice {
 
     fn pieces(&self, level: &str, pieces: &[&[u8]]) {
         let mut buffer = [0; SENTENCE];
-        let mut line = self.line(&mut buffer);
+        let mut line = self.line(&mut buffer, self.id);
         for piece in pieces {
             line.foreign(piece);
         }
@@ -124,13 +124,13 @@ impl Voice {
     }
 
     /// `ocilet: create c1: `.
-    fn line<'b>(&self, buffer: &'b mut [u8]) -> Line<'b> {
+    fn line<'b>(&self, buffer: &'b mut [u8], id: &[u8]) -> Line<'b> {
         let mut line = Line::new(buffer);
         line.text(PROGRAM);
         line.text(self.verb);
-        if !self.verb.is_empty() && !self.id.is_empty() {
+        if !self.verb.is_empty() && !id.is_empty() {
             line.text(" ");
-            line.foreign(self.id);
+            line.foreign(id);
         }
         if !self.verb.is_empty() {
             line.text(": ");

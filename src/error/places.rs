@@ -10,6 +10,7 @@ table! {
         OwnBinary = "/proc/self/exe",
         DevNull = "/dev/null",
         BootId = "/proc/sys/kernel/random/boot_id",
+        ConfigFile = "config.json",
         StartSocket = "start.sock",
         CgroupRoot = "/sys/fs/cgroup",
     }

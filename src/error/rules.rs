@@ -135,6 +135,7 @@ table! {
         LaterIntelRdt = "resctrl groups are not made by this version; remove linux.intelRdt",
         NodeList = "must be a list of NUMA nodes below 1024, like 0-3,7",
         // cli/
+        FileExists = "it exists, and is not overwritten",
         // state/
         StateRoot = "must be a directory of the calling user that nobody else can write to, not /, and no symbolic link",
         ContainerId = "invalid container ID format: allowed are letters, digits and _ + - . (at most 255, not . or ..)",

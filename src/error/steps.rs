@@ -12,6 +12,10 @@ table! {
         CheckFds = "keep descriptor",
         Protect = "protect the runtime process",
         ReadArguments = "read the command line",
+        // cli/
+        Print = "write to standard output",
+        WriteSpec = "write",
+        OpenBundle = "open the bundle",
         // config/
         OpenBundle = "open the bundle",
         ReadConfig = "read config.json",

@@ -1,7 +1,7 @@
 //! A line of text of limited length, built from pieces.
 #![forbid(unsafe_code)]
 
-use crate::sys::file::write_whole;
+use crate::sys::file::{stdout, write_whole};
 use crate::sys::{BorrowedFd, Errno};
 
 /// What takes the place of the text that did not fit.
@@ -35,6 +35,11 @@ impl<'a> Line<'a> {
             sink: Some(sink),
             ..Self::new(bytes)
         }
+    }
+
+    /// Text of any length for standard output.
+    pub fn stdout(bytes: &'a mut [u8]) -> Self {
+        Self::to(stdout(), bytes)
     }
 
     /// Writes what is still there, and tells the first error of all writing.

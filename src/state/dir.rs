@@ -132,7 +132,8 @@ impl<'r> Dir<'r> {
     }
 
     /// Whether the name still leads to this directory: it does not after `delete`.
-    fn is_linked(&self) -> bool {
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
         let (Ok(here), Ok(there)) = (
             fstat(&self.fd),
             statat(self.root.fd(), self.id, AtFlags::SYMLINK_NOFOLLOW),

@@ -13,11 +13,13 @@
 #![forbid(unsafe_code)]
 
 mod dir;
+mod owner;
 mod process;
 mod record;
 mod root;
 
 pub use dir::{Dir, START_SOCKET, Status};
+pub use owner::user_name;
 pub use process::Live;
 pub use record::{Boot, Identity, Intent, Record};
 pub use root::{Root, buffer, check_id};

@@ -92,3 +92,22 @@ impl Args {
         self.argv.wrapping_add(self.argc + 1)
     }
 }
+
+#[cfg(test)]
+impl Args {
+    /// Words of a test, with an empty environment; leaked, as the block of a process lives for ever.
+    pub(crate) fn of(words: &[&str]) -> Self {
+        let leak = |word: &&str| {
+            std::ffi::CString::new(*word)
+                .unwrap()
+                .into_raw()
+                .cast_const()
+        };
+        let mut block: Vec<*const c_char> = words.iter().map(leak).collect();
+        block.extend([core::ptr::null(), core::ptr::null()]);
+        Self {
+            argc: words.len(),
+            argv: block.leak().as_ptr(),
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The table of verbs and flags, and the parser that walks it; `help.rs` prints the same table.
+//!
+//! One packed text instead of structs: it is read once per run, and costs no relocations. A verb is a line
+//! `name|operands|least|most|summary`; its flags follow, `-long|short|VALUE|what it does`, without VALUE for a switch,
+//! with `~` for `-` when help does not show it. The first section, without a name, holds the options before the verb.
+//!
+//! The rules are those of Go's flag package, which callers are used to: one or two dashes, `--flag=value` or
+//! `--flag value`, `--flag=true|false` for switches, `--` ends the flags, the last of several wins; and as in runc flags
+//! may follow the operands. In addition short ones can be joined: `-bDIR`, `-qfjson`.
+#![forbid(unsafe_code)]
+
+use crate::sys::args::Args;
+use core::ffi::CStr;
+use heapless::Vec;
+
+pub(super) static TABLE: &str = "\
+||0|0|an OCI container runtime
+-root||DIR|directory of the state of containers (default: /run/ocilet, for other users than root $XDG_RUNTIME_DIR/ocilet)
+-log||FILE|append errors to FILE, in addition to standard error
+-log-format||FORMAT|form of the lines in the log: text (default) or json
+-debug|||say what is done
+-systemd-cgroup|||let systemd make the cgroups; linux.cgroupsPath is slice:prefix:name then
+-cgroup-manager||NAME|who makes the cgroups: cgroupfs (default), systemd, disabled
+-rootless||BOOL|whether errors of the cgroup file systems are ignored: true, false, auto (default)
+~criu||PATH|ignored
+-help|h||show this help
+-version|v||show the version
+create|<container-id>|1|1|make a container whose program waits for `start`
+-bundle|b|DIR|directory with config.json (default: the current one)
+-console-socket||PATH|UNIX socket that receives the terminal of the container
+-pid-file||FILE|write the process id of the container there
+-no-pivot|||change the root with MS_MOVE and chroot instead of pivot_root
+-no-new-keyring|||keep the caller's session keyring
+-preserve-fds||N|pass N more descriptors, after those of $LISTEN_FDS (default: 0)
+~no-subreaper|||ignored
+-help|h||show this help
+run|<container-id>|1|1|make a container, start it, and remove it when it ends
+-bundle|b|DIR|directory with config.json (default: the current one)
+-console-socket||PATH|UNIX socket that receives the terminal of the container
+-pid-file||FILE|write the process id of the container there
+-detach|d||do not wait for the end of the container
+-keep|||do not remove the container when it ends
+-no-subreaper|||do not adopt orphans of the container
+-no-pivot|||change the root with MS_MOVE and chroot instead of pivot_root
+-no-new-keyring|||keep the caller's session keyring
+-preserve-fds||N|pass N more descriptors, after those of $LISTEN_FDS (default: 0)
+-help|h||show this help
+start|<container-id>|1|1|run the program of a created container
+-help|h||show this help
+state|<container-id>|1|1|print the state of a container as JSON
+-help|h||show this help
+kill|<container-id> [signal]|1|2|send a signal (default: SIGTERM) to a container
+-all|a||signal all its processes; no error if it has ended
+-help|h||show this help
+delete|<container-id>|1|1|remove what is left of a container
+-force|f||kill it first if it is running; no error if there is none
+-help|h||show this help
+list||0|0|list containers
+-format|f|FORMAT|table (default) or json
+-quiet|q||only their names
+-help|h||show this help
+spec||0|0|write a config.json to start from
+-bundle|b|DIR|directory to write it to (default: the current one)
+-rootless|||for a user other than root
+-help|h||show this help
+help|[command]|0|1|show help for a command
+-help|h||show this help
+";
+
+/// The flags that one command can be given: more than any section has.
+const FLAGS: usize = 16;
+/// Operands that are kept; more of them are counted.
+const OPERANDS: usize = 3;
+
+/// A section of the table.
+#[derive(Clone, Copy)]
+pub(super) struct Section {
+    pub(super) name: &'static str,
+    pub(super) operands: &'static str,
+    least: &'static str,
+    most: &'static str,
+    pub(super) summary: &'static str,
+    rows: &'static str,
+}
+
+/// A row of a section.
+#[derive(Clone, Copy)]
+pub(super) struct Flag {
+    pub(super) long: &'static str,
+    pub(super) short: &'static str,
+    /// The name of its value; empty for a switch.
+    pub(super) value: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) hidden: bool,
+}
+
+/// All sections.
+pub(super) fn sections() -> impl Iterator<Item = Section> {
+    let mut rest = TABLE;
+    core::iter::from_fn(move || {
+        let (head, behind) = rest.split_once('\n')?;
+        let mut length = 0_usize;
+        for line in behind.split_inclusive('\n') {
+            if !line.starts_with(['-', '~']) {
+                break;
+            }
+            length = length.saturating_add(line.len());
+        }
+        let (rows, others) = behind.split_at_checked(length)?;
+        rest = others;
+        let mut words = head.split('|');
+        Some(Section {
+            name: words.next()?,
+            operands: words.next()?,
+            least: words.next()?,
+            most: words.next()?,
+            summary: words.next()?,
+            rows,
+        })
+    })
+}
+
+/// The section of a verb; of the options before it for the empty name.
+pub(super) fn section(name: &[u8]) -> Option<Section> {
+    sections().find(|section| section.name.as_bytes() == name)
+}
+
+impl Section {
+    pub(super) fn flags(self) -> impl Iterator<Item = Flag> {
+        self.rows.lines().filter_map(|line| {
+            let (mark, row) = line.split_at_checked(1)?;
+            let mut words = row.split('|');
+            Some(Flag {
+                long: words.next()?,
+                short: words.next()?,
+                value: words.next()?,
+                summary: words.next()?,
+                hidden: mark == "~",
+            })
+        })
+    }
+
+    fn flag(self, name: &[u8]) -> Option<Flag> {
+        let is = |text: &str| !text.is_empty() && text.as_bytes() == name;
+        self.flags().find(|flag| is(flag.long) || is(flag.short))
+    }
+
+    /// Whether there are as many operands as the verb takes.
+    pub(super) fn check_count(self, count: usize) -> Result<(), Misuse> {
+        let parse = |text: &str| text.parse::<usize>().unwrap_or(0);
+        let (least, most) = (parse(self.least), parse(self.most));
+        let (words, number) = if (least..=most).contains(&count) {
+            return Ok(());
+        } else if least == most {
+            ("\" requires exactly ", self.least)
+        } else if count < least {
+            ("\" requires a minimum of ", self.least)
+        } else {
+            ("\" requires a maximum of ", self.most)
+        };
+        Err(misuse([
+            b"\"",
+            self.name.as_bytes(),
+            words.as_bytes(),
+            number.as_bytes(),
+            b" argument(s)",
+        ]))
+    }
+}
+
+/// What is wrong with a command line: pieces of a sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Misuse(pub(super) [&'static [u8]; 5]);
+
+pub(super) fn misuse<const N: usize>(pieces: [&'static [u8]; N]) -> Misuse {
+    let mut all: [&'static [u8]; 5] = [b""; 5];
+    for (to, from) in all.iter_mut().zip(pieces) {
+        *to = from;
+    }
+    Misuse(all)
+}
+
+/// A value that is not one that the flag can have.
+pub(super) fn bad_value(value: &'static CStr, flag: &'static str, allowed: &'static str) -> Misuse {
+    misuse([
+        b"invalid value \"",
+        value.to_bytes(),
+        b"\" for flag -",
+        flag.as_bytes(),
+        allowed.as_bytes(),
+    ])
+}
+
+/// A command line, taken apart.
+pub(super) struct Parsed {
+    given: Vec<Given, FLAGS>,
+    operands: Vec<&'static CStr, OPERANDS>,
+    /// The number of operands.
+    pub(super) count: usize,
+    /// The first word that was not looked at.
+    pub(super) next: usize,
+}
+
+struct Given {
+    long: &'static str,
+    value: Option<&'static CStr>,
+    on: bool,
+}
+
+impl Parsed {
+    /// The value of a flag.
+    pub(super) fn value(&self, long: &str) -> Option<&'static CStr> {
+        self.given.iter().find(|given| given.long == long)?.value
+    }
+
+    /// Whether a switch is on.
+    pub(super) fn is_on(&self, long: &str) -> bool {
+        self.given
+            .iter()
+            .any(|given| given.long == long && given.on)
+    }
+
+    /// An operand.
+    pub(super) fn operand(&self, n: usize) -> Option<&'static CStr> {
+        self.operands.get(n).copied()
+    }
+
+    fn give(&mut self, flag: Flag, value: Option<&'static CStr>, on: bool) {
+        let given = Given {
+            long: flag.long,
+            value,
+            on,
+        };
+        if let Some(old) = self.given.iter_mut().find(|old| old.long == flag.long) {
+            *old = given;
+        } else {
+            // A section has fewer rows than this has places, as a test shows.
+            let _ = self.given.push(given);
+        }
+    }
+}
+
+/// Takes the words from `next` on apart, by the rows of `section`; up to the first operand when `stop`.
+pub(super) fn parse(
+    args: Args,
+    next: usize,
+    section: Section,
+    stop: bool,
+) -> Result<Parsed, Misuse> {
+    let mut parsed = Parsed {
+        given: Vec::new(),
+        operands: Vec::new(),
+        count: 0,
+        next,
+    };
+    let mut flags = true;
+    while let Some(word) = args.get(parsed.next) {
+        let name = match word.to_bytes() {
+            b"--" if flags => {
+                flags = false;
+                parsed.next = parsed.next.saturating_add(1);
+                continue;
+            }
+            // A dash alone is an operand.
+            [b'-', rest @ ..] if flags && !rest.is_empty() => rest,
+            _ if stop => break,
+            _ => {
+                let _ = parsed.operands.push(word);
+                parsed.count = parsed.count.saturating_add(1);
+                parsed.next = parsed.next.saturating_add(1);
+                continue;
+            }
+        };
+        parsed.next = parsed.next.saturating_add(1);
+        let name = name.strip_prefix(b"-").unwrap_or(name);
+        take(args, word, name, section, &mut parsed)?;
+    }
+    Ok(parsed)
+}
+
+/// One word with a flag in it; `name` is its rest after the dashes.
+fn take(
+    args: Args,
+    word: &'static CStr,
+    name: &'static [u8],
+    section: Section,
+    parsed: &mut Parsed,
+) -> Result<(), Misuse> {
+    let key = name.split(|byte| *byte == b'=').next().unwrap_or(name);
+    let Some(flag) = section.flag(key) else {
+        if word.to_bytes().starts_with(b"--") || !joined(args, word, name, section, parsed) {
+            return Err(misuse([b"flag provided but not defined: -", key]));
+        }
+        return Ok(());
+    };
+    let value = (name.len() > key.len())
+        .then(|| tail(word, name.len().saturating_sub(key.len()).saturating_sub(1)))
+        .flatten();
+    if flag.value.is_empty() {
+        let on = match value {
+            None => true,
+            Some(text) => boolean(text.to_bytes()).ok_or(misuse([
+                b"invalid boolean value \"",
+                text.to_bytes(),
+                b"\" for -",
+                key,
+                b": parse error",
+            ]))?,
+        };
+        parsed.give(flag, None, on);
+        return Ok(());
+    }
+    let value = value
+        .or_else(|| following(args, parsed))
+        .ok_or(misuse([b"flag needs an argument: -", key]))?;
+    parsed.give(flag, Some(value), false);
+    Ok(())
+}
+
+/// Short flags in one word: switches, and behind them one with its value. False if one of them is not known.
+fn joined(
+    args: Args,
+    word: &'static CStr,
+    name: &'static [u8],
+    section: Section,
+    parsed: &mut Parsed,
+) -> bool {
+    let mut rest = name;
+    while let [short, behind @ ..] = rest {
+        let Some(flag) = section.flag(core::slice::from_ref(short)) else {
+            return false;
+        };
+        if !flag.value.is_empty() {
+            let value = if behind.is_empty() {
+                following(args, parsed)
+            } else {
+                tail(word, behind.len())
+            };
+            if value.is_some() {
+                parsed.give(flag, value, false);
+            }
+            return value.is_some();
+        }
+        parsed.give(flag, None, true);
+        rest = behind;
+    }
+    true
+}
+
+/// The next word, as a value.
+fn following(args: Args, parsed: &mut Parsed) -> Option<&'static CStr> {
+    let value = args.get(parsed.next)?;
+    parsed.next = parsed.next.saturating_add(1);
+    Some(value)
+}
+
+/// The last `length` bytes of a word.
+fn tail(word: &'static CStr, length: usize) -> Option<&'static CStr> {
+    let bytes = word.to_bytes_with_nul();
+    let start = bytes.len().checked_sub(length)?.checked_sub(1)?;
+    CStr::from_bytes_with_nul(bytes.get(start..)?).ok()
+}
+
+/// The words that Go takes for booleans.
+pub(super) fn boolean(text: &[u8]) -> Option<bool> {
+    match text {
+        b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Some(true),
+        b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

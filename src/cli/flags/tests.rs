@@ -1,0 +1,175 @@
+//! Command lines and what they mean.
+#![forbid(unsafe_code)]
+
+use super::{FLAGS, Misuse, Parsed, parse, section, sections};
+use crate::sys::args::Args;
+
+/// Parses words as the arguments of `create`, `run`, …
+fn parsed(verb: &str, words: &[&str]) -> Result<Parsed, Misuse> {
+    parse(Args::of(words), 0, section(verb.as_bytes()).unwrap(), false)
+}
+
+/// All flags and operands, in the order of the command line.
+fn shown(verb: &str, words: &[&str]) -> String {
+    match parsed(verb, words) {
+        Err(Misuse(pieces)) => String::from_utf8(pieces.concat()).unwrap(),
+        Ok(parsed) => {
+            let mut text: Vec<String> = Vec::new();
+            for given in &parsed.given {
+                let value = given.value.map(|value| value.to_str().unwrap());
+                text.push(format!(
+                    "{}={}",
+                    given.long,
+                    value.map_or(given.on.to_string(), str::to_owned)
+                ));
+            }
+            for operand in &parsed.operands {
+                text.push(operand.to_str().unwrap().to_owned());
+            }
+            text.join(" ")
+        }
+    }
+}
+
+#[test]
+fn lines() {
+    for (verb, words, expected) in [
+        ("create", &["-b", "DIR", "c1"][..], "bundle=DIR c1"),
+        ("create", &["c1", "-b", "DIR"], "bundle=DIR c1"),
+        ("create", &["-bDIR", "c1"], "bundle=DIR c1"),
+        ("create", &["-b=DIR", "c1"], "bundle=DIR c1"),
+        ("create", &["-bundle", "DIR", "c1"], "bundle=DIR c1"),
+        ("create", &["--bundle=DIR", "c1"], "bundle=DIR c1"),
+        ("create", &["--bundle=", "c1"], "bundle= c1"),
+        ("create", &["--bundle=a=b", "c1"], "bundle=a=b c1"),
+        (
+            "create",
+            &["--bundle", "--pid-file", "c1"],
+            "bundle=--pid-file c1",
+        ),
+        (
+            "create",
+            &["--bundle", "a", "--bundle", "b", "c1"],
+            "bundle=b c1",
+        ),
+        ("create", &["--no-pivot", "c1"], "no-pivot=true c1"),
+        ("create", &["--no-pivot=false", "c1"], "no-pivot=false c1"),
+        (
+            "create",
+            &["--no-pivot", "--no-pivot=0", "c1"],
+            "no-pivot=false c1",
+        ),
+        (
+            "create",
+            &["-no-new-keyring", "c1"],
+            "no-new-keyring=true c1",
+        ),
+        ("create", &["--", "-b"], "-b"),
+        ("create", &["c1", "--", "--"], "c1 --"),
+        ("create", &["-"], "-"),
+        (
+            "run",
+            &["-d", "c1", "-no-subreaper"],
+            "detach=true no-subreaper=true c1",
+        ),
+        ("run", &["-dbDIR", "c1"], "detach=true bundle=DIR c1"),
+        ("run", &["-db", "DIR", "c1"], "detach=true bundle=DIR c1"),
+        ("list", &["-qfjson"], "quiet=true format=json"),
+        ("kill", &["--all", "c1", "9"], "all=true c1 9"),
+        ("kill", &["c1", "KILL", "-a"], "all=true c1 KILL"),
+        (
+            "create",
+            &["--foo", "c1"],
+            "flag provided but not defined: -foo",
+        ),
+        (
+            "create",
+            &["-foo=x", "c1"],
+            "flag provided but not defined: -foo",
+        ),
+        ("create", &["--b", "DIR"], "bundle=DIR"),
+        (
+            "create",
+            &["--bDIR"],
+            "flag provided but not defined: -bDIR",
+        ),
+        (
+            "create",
+            &["--detach", "c1"],
+            "flag provided but not defined: -detach",
+        ),
+        (
+            "create",
+            &["---bundle", "x"],
+            "flag provided but not defined: --bundle",
+        ),
+        ("create", &["--=x"], "flag provided but not defined: -"),
+        (
+            "create",
+            &["c1", "--bundle"],
+            "flag needs an argument: -bundle",
+        ),
+        (
+            "run",
+            &["--detach=foo", "c1"],
+            "invalid boolean value \"foo\" for -detach: parse error",
+        ),
+    ] {
+        assert_eq!(shown(verb, words), expected, "{verb} {words:?}");
+    }
+}
+
+#[test]
+fn options_before_the_verb_end_there() {
+    let words = ["--root", "/r", "--log=l", "create", "--debug", "x"];
+    let parsed =
+        parse(Args::of(&words), 0, section(b"").unwrap(), true).unwrap_or_else(|_| panic!());
+    assert_eq!(parsed.next, 3);
+    assert_eq!(parsed.value("root"), Some(c"/r"));
+    assert_eq!(parsed.value("log"), Some(c"l"));
+    assert!(!parsed.is_on("debug"));
+}
+
+#[test]
+fn counts() {
+    let said = |verb: &str, count| match section(verb.as_bytes()).unwrap().check_count(count) {
+        Ok(()) => String::new(),
+        Err(Misuse(pieces)) => String::from_utf8(pieces.concat()).unwrap(),
+    };
+    assert_eq!(said("create", 1), "");
+    assert_eq!(
+        said("create", 0),
+        "\"create\" requires exactly 1 argument(s)"
+    );
+    assert_eq!(
+        said("kill", 0),
+        "\"kill\" requires a minimum of 1 argument(s)"
+    );
+    assert_eq!(
+        said("kill", 3),
+        "\"kill\" requires a maximum of 2 argument(s)"
+    );
+    assert_eq!(said("list", 1), "\"list\" requires exactly 0 argument(s)");
+}
+
+#[test]
+fn the_table_is_well_formed() {
+    assert_eq!(section(b"").unwrap().name, "");
+    assert!(section(b"nonsense").is_none());
+    for section in sections() {
+        assert!(section.flags().count() <= FLAGS);
+        assert!(section.flag(b"help").is_some() && section.flag(b"h").is_some());
+        assert!(section.least <= section.most && !section.summary.is_empty());
+        for flag in section.flags() {
+            assert!(flag.short.len() <= 1 && flag.long.len() > 1 && !flag.summary.is_empty());
+            assert!(!flag.summary.ends_with('.'));
+        }
+    }
+    assert_eq!(
+        super::TABLE
+            .lines()
+            .filter(|line| line.split('|').count() < 4)
+            .count(),
+        0
+    );
+}

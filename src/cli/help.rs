@@ -1,0 +1,103 @@
+//! Help, from the table of flags; and the version.
+#![forbid(unsafe_code)]
+
+use super::flags::{Section, sections};
+use crate::error::{Context, Fault, Step};
+use crate::say::Line;
+
+/// Where the summaries of flags begin, at least.
+const COLUMN: usize = 28;
+
+/// `sections` of the table as help: of one verb, or of all of them for the options before the verb.
+pub(super) fn help(line: &mut Line<'_>, section: Section) {
+    line.text("NAME:\n   ocilet ");
+    if !section.name.is_empty() {
+        line.text(section.name);
+        line.text(" ");
+    }
+    line.text("- ");
+    line.text(section.summary);
+    line.text("\n\nUSAGE:\n   ocilet ");
+    if section.name.is_empty() {
+        line.text("[global options] command [options] [arguments]\n\nCOMMANDS:\n");
+        for verb in sections().filter(|verb| !verb.name.is_empty()) {
+            line.text("   ");
+            line.text(verb.name);
+            spaces(line, 10_usize.saturating_sub(verb.name.len()));
+            line.text(verb.summary);
+            line.text("\n");
+        }
+        line.text("\nGLOBAL OPTIONS:\n");
+    } else {
+        line.text(section.name);
+        line.text(" [options] ");
+        line.text(section.operands);
+        line.text("\n\nOPTIONS:\n");
+    }
+    flags(line, section);
+}
+
+fn flags(line: &mut Line<'_>, section: Section) {
+    for flag in section.flags().filter(|flag| !flag.hidden) {
+        line.text("   --");
+        line.text(flag.long);
+        let mut width = flag.long.len().saturating_add(5);
+        if !flag.short.is_empty() {
+            line.text(", -");
+            line.text(flag.short);
+            width = width.saturating_add(4);
+        }
+        if !flag.value.is_empty() {
+            line.text(" ");
+            line.text(flag.value);
+            width = width.saturating_add(flag.value.len()).saturating_add(1);
+        }
+        spaces(line, COLUMN.saturating_sub(width).max(2));
+        line.text(flag.summary);
+        line.text("\n");
+    }
+}
+
+/// Padding of tables.
+pub(super) fn spaces(line: &mut Line<'_>, count: usize) {
+    for _ in 0..count {
+        line.text(" ");
+    }
+}
+
+/// Help on standard output, after the first words of an error if there is one.
+pub(super) fn print(wrong: Option<&[&[u8]]>, section: Section) -> Result<(), Fault> {
+    let mut buffer = [0; 1024];
+    let mut line = Line::stdout(&mut buffer);
+    if let Some(pieces) = wrong {
+        line.text("Incorrect Usage: ");
+        for piece in pieces {
+            line.foreign(piece);
+        }
+        line.text("\n\n");
+    }
+    help(&mut line, section);
+    line.finish().step(Step::Print)
+}
+
+/// The version, in the form that go-runc and docker take apart; go-runc insists on the first word `runc`, which a link
+/// of that name gives.
+pub(super) fn version(program: &[u8]) -> Result<(), Fault> {
+    let mut buffer = [0; 256];
+    let mut line = Line::stdout(&mut buffer);
+    let name = program
+        .rsplit(|byte| *byte == b'/')
+        .next()
+        .unwrap_or_default();
+    line.text(if name == b"runc" {
+        concat!("runc version 1.3.0+ocilet-", env!("CARGO_PKG_VERSION"))
+    } else {
+        concat!("ocilet version ", env!("CARGO_PKG_VERSION"))
+    });
+    line.text(concat!(
+        "\ncommit: ",
+        env!("OCILET_COMMIT"),
+        "\nspec: 1.3.0\n"
+    ));
+    line.finish().step(Step::Print)
+}

@@ -1,0 +1,145 @@
+//! `kill`: sends a signal to the init of a container, or to all its processes.
+#![forbid(unsafe_code)]
+
+use super::state::open_root;
+use super::{Call, Stop};
+use crate::error::{At, Cause, Fault, Rule, Step};
+use crate::state::{Boot, Live, buffer};
+
+/// Signals 1 to 31 by their place.
+static NAMES: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP \
+                      TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
+const TERM: u32 = 15;
+/// The kernel's first and last real-time signal.
+const RTMIN: u32 = 34;
+const RTMAX: u32 = 64;
+
+/// `kill ID [SIGNAL]`.
+pub(super) fn kill(call: &Call) -> Result<i32, Stop> {
+    let all = call.parsed.is_on("all");
+    let root = open_root(call, Step::FindContainer)?;
+    let dir = root.find(call.id())?;
+    let record = dir.load(buffer().unwrap_or_default())?;
+    let signal = match call.parsed.operand(1) {
+        None => TERM,
+        Some(word) => match number(word.to_bytes()) {
+            Some(signal) => signal,
+            None => {
+                call.voice
+                    .error(&[b"unknown signal \"", word.to_bytes(), b"\""]);
+                return Ok(super::FAILED);
+            }
+        },
+    };
+    let sent = match record.init.find(&Boot::current())? {
+        Some(init) => send(&init, signal),
+        None => Err(Fault::rule(Step::Signal, Rule::NotRunning, At::Nothing)),
+    };
+    match sent {
+        Err(fault) if all && fault.cause == Cause::Rule(Rule::NotRunning) => Ok(0),
+        sent => Ok(sent.map(|()| 0)?),
+    }
+}
+
+/// Signal 0 only asks whether there is somebody to signal: that has been seen.
+fn send(init: &Live, signal: u32) -> Result<(), Fault> {
+    if signal == 0 {
+        Ok(())
+    } else {
+        init.signal(signal)
+    }
+}
+
+/// A signal by number or name: `9`, `KILL`, `sigkill`, `RTMIN+3`, `SIGRTMAX-1`.
+pub(super) fn number(word: &[u8]) -> Option<u32> {
+    let mut buffer = [0; 16];
+    let name = buffer.get_mut(..word.len())?;
+    name.copy_from_slice(word);
+    name.make_ascii_uppercase();
+    let name = core::str::from_utf8(name).ok()?;
+    if name.starts_with(|first: char| first.is_ascii_digit()) {
+        return digits(name).filter(|signal| *signal <= RTMAX);
+    }
+    let name = name.strip_prefix("SIG").unwrap_or(name);
+    if let Some(offset) = name.strip_prefix("RTMIN") {
+        return offset_of(offset, '+')
+            .and_then(|offset| RTMIN.checked_add(offset))
+            .filter(|it| *it <= RTMAX);
+    }
+    if let Some(offset) = name.strip_prefix("RTMAX") {
+        return offset_of(offset, '-')
+            .and_then(|offset| RTMAX.checked_sub(offset))
+            .filter(|it| *it >= RTMIN);
+    }
+    match name {
+        "IOT" => Some(6),
+        "CLD" => Some(17),
+        "POLL" => Some(29),
+        name => (1..)
+            .zip(NAMES.split(' '))
+            .find(|(_, known)| *known == name)
+            .map(|(number, _)| number),
+    }
+}
+
+fn offset_of(text: &str, sign: char) -> Option<u32> {
+    if text.is_empty() {
+        Some(0)
+    } else {
+        digits(text.strip_prefix(sign)?)
+    }
+}
+
+/// Digits only: no sign, no blanks.
+fn digits(text: &str) -> Option<u32> {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn signals() {
+        for (word, expected) in [
+            ("9", Some(9)),
+            ("09", Some(9)),
+            ("0", Some(0)),
+            ("64", Some(64)),
+            ("65", None),
+            ("4294967296", None),
+            ("-9", None),
+            ("+9", None),
+            ("", None),
+            ("SIG", None),
+            ("KILL", Some(9)),
+            ("SIGKILL", Some(9)),
+            ("sigkill", Some(9)),
+            ("Term", Some(15)),
+            ("hup", Some(1)),
+            ("SYS", Some(31)),
+            ("WINCH", Some(28)),
+            ("IO", Some(29)),
+            ("POLL", Some(29)),
+            ("IOT", Some(6)),
+            ("CLD", Some(17)),
+            ("RTMIN", Some(34)),
+            ("SIGRTMIN+3", Some(37)),
+            ("rtmin+30", Some(64)),
+            ("RTMIN+31", None),
+            ("RTMIN-1", None),
+            ("RTMIN+", None),
+            ("RTMIN++1", None),
+            ("RTMAX", Some(64)),
+            ("RTMAX-30", Some(34)),
+            ("RTMAX-31", None),
+            ("SIGSIGKILL", None),
+            ("KILL ", None),
+            ("SIGKILLSIGKILLSIGKILL", None),
+        ] {
+            assert_eq!(number(word.as_bytes()), expected, "{word}");
+        }
+    }
+}

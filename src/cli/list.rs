@@ -1,0 +1,201 @@
+//! `list`: all containers under the root, as a table, as JSON, or only their names.
+//!
+//! The table takes two rounds, one for the widths of its columns; nothing is kept between them, so a thousand containers
+//! cost no more memory than one. A container that comes or goes in between may stand out of its column.
+#![forbid(unsafe_code)]
+
+use super::flags::bad_value;
+use super::help::spaces;
+use super::state::{Object, status};
+use super::{Call, Stop};
+use crate::error::Cause;
+use crate::error::{Context, Errno, Fault, Rule, Step};
+use crate::say::{Line, date};
+use crate::state::{Boot, Record, Root, Status, buffer, user_name};
+use core::ffi::CStr;
+
+/// Least width of a column and least space after its text, as in runc.
+const COLUMN: usize = 12;
+const PADDING: usize = 3;
+const HEADER: [&str; 6] = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Table,
+    Json,
+    Quiet,
+}
+
+/// `list`.
+pub(super) fn list(call: &Call) -> Result<i32, Stop> {
+    let format = match call.parsed.value("format") {
+        _ if call.parsed.is_on("quiet") => Format::Quiet,
+        None => Format::Table,
+        Some(name) => match name.to_bytes() {
+            b"table" | b"" => Format::Table,
+            b"json" => Format::Json,
+            _ => return Err(Stop::Misuse(bad_value(name, "format", ": table or json"))),
+        },
+    };
+    let root = match Root::open(call.globals.root, call.globals.args, false) {
+        // A default that nobody has used yet; a directory that was asked for must be there.
+        Err(fault) if fault.errno() == Some(Errno::NOENT) && call.globals.root.is_none() => None,
+        root => Some(root?),
+    };
+    let mut text = [0; 1024];
+    let mut line = Line::stdout(&mut text);
+    let mut lister = Lister {
+        call,
+        root: root.as_ref(),
+        boot: Boot::current(),
+        buffer: buffer().unwrap_or_default(),
+    };
+    match format {
+        Format::Table => lister.table(&mut line)?,
+        Format::Json => lister.json(&mut line)?,
+        Format::Quiet => lister.each(true, |entry| {
+            line.foreign(entry.id);
+            line.text("\n");
+        })?,
+    }
+    line.finish().step(Step::Print)?;
+    Ok(0)
+}
+
+struct Lister<'l> {
+    call: &'l Call,
+    root: Option<&'l Root>,
+    boot: Boot,
+    buffer: &'static mut [u8],
+}
+
+struct Entry<'e> {
+    id: &'e [u8],
+    record: Record<'e>,
+    status: Status,
+    owner: u32,
+}
+
+impl Entry<'_> {
+    fn pid(&self) -> u32 {
+        if self.status == Status::Stopped {
+            0
+        } else {
+            self.record.init.pid
+        }
+    }
+}
+
+impl Lister<'_> {
+    /// Calls `show` for each container. One that is gone or still being made is passed over, a broken one with a warning.
+    fn each(&mut self, warn: bool, mut show: impl FnMut(&Entry<'_>)) -> Result<(), Fault> {
+        let Some(root) = self.root else {
+            return Ok(());
+        };
+        root.ids(|id| {
+            match entry(root, id, self.buffer, &self.boot) {
+                Ok(Some(entry)) => show(&entry),
+                Ok(None) => {}
+                Err(fault) if warn => self.call.voice.warning_about(id.to_bytes(), &fault.into()),
+                Err(_) => {}
+            }
+            true
+        })
+    }
+
+    fn table(&mut self, line: &mut Line<'_>) -> Result<(), Fault> {
+        let mut widths = [COLUMN; 5];
+        let fit = |width: &mut usize, length: usize| {
+            *width = (*width).max(length.saturating_add(PADDING))
+        };
+        for (width, title) in widths.iter_mut().zip(HEADER) {
+            fit(width, title.len());
+        }
+        self.each(false, |entry| {
+            for (n, width) in widths.iter_mut().enumerate() {
+                fit(width, cell(entry, n, |_| ()));
+            }
+        })?;
+        for (title, width) in HEADER.into_iter().zip(widths) {
+            line.text(title);
+            spaces(line, width.saturating_sub(title.len()));
+        }
+        line.text("OWNER\n");
+        self.each(true, |entry| {
+            for (n, width) in widths.iter().enumerate() {
+                let length = cell(entry, n, |text| line.text(text));
+                spaces(line, width.saturating_sub(length));
+            }
+            let mut passwd = [0; 2048];
+            match user_name(entry.owner, &mut passwd) {
+                Some(name) => line.foreign(name),
+                None => {
+                    line.text("#");
+                    line.number(u64::from(entry.owner));
+                }
+            }
+            line.text("\n");
+        })
+    }
+
+    fn json(&mut self, line: &mut Line<'_>) -> Result<(), Fault> {
+        let mut separator = "[";
+        self.each(true, |entry| {
+            line.text(separator);
+            separator = ",";
+            let mut object = Object::new(line, false);
+            object.container(entry.id, &entry.record, entry.status);
+            let mut passwd = [0; 2048];
+            object.text(
+                "owner",
+                user_name(entry.owner, &mut passwd).unwrap_or_default(),
+            );
+            object.end();
+        })?;
+        line.text(if separator == "[" { "null\n" } else { "]\n" });
+        Ok(())
+    }
+}
+
+/// A column of a container, given to `show`; returns its width in characters.
+fn cell(entry: &Entry<'_>, column: usize, show: impl FnOnce(&str)) -> usize {
+    let mut buffer = [0; 4200];
+    let mut line = Line::new(&mut buffer);
+    match column {
+        0 => line.foreign(entry.id),
+        1 => line.number(u64::from(entry.pid())),
+        2 => line.text(entry.status.text()),
+        3 => line.foreign(entry.record.bundle),
+        _ => date::nanoseconds(&mut line, entry.record.created),
+    }
+    let text = core::str::from_utf8(line.into_bytes()).unwrap_or_default();
+    show(text);
+    text.chars().count()
+}
+
+fn entry<'e>(
+    root: &Root,
+    id: &'e CStr,
+    buffer: &'e mut [u8],
+    boot: &Boot,
+) -> Result<Option<Entry<'e>>, Fault> {
+    let is = |fault: &Fault, rule| fault.cause == Cause::Rule(rule);
+    let dir = match root.find(id) {
+        Err(fault) if is(&fault, Rule::NoContainer) => return Ok(None),
+        dir => dir?,
+    };
+    let record = match dir.load(buffer) {
+        // Its maker holds the lock; without one it was abandoned.
+        Err(fault) if is(&fault, Rule::HalfMade) && (dir.is_locked() || !dir.is_linked()) => {
+            return Ok(None);
+        }
+        record => record?,
+    };
+    let status = status(&dir, &record, boot)?;
+    Ok(Some(Entry {
+        id: id.to_bytes(),
+        status,
+        owner: dir.owner()?,
+        record,
+    }))
+}

@@ -1,0 +1,222 @@
+//! `state`: what the specification says a runtime tells about a container; the shape, order and spelling are runc's.
+#![forbid(unsafe_code)]
+
+use super::{Call, Stop};
+use crate::error::At;
+use crate::error::{Context, Errno, Fault, Rule, Step};
+use crate::say::{Line, date};
+use crate::state::{Boot, Record, Root, Status, buffer};
+
+/// `state ID`.
+pub(super) fn state(call: &Call) -> Result<i32, Stop> {
+    let root = open_root(call, Step::FindContainer)?;
+    let dir = root.find(call.id())?;
+    let record = dir.load(buffer().unwrap_or_default())?;
+    let status = status(&dir, &record, &Boot::current())?;
+    let mut bytes = [0; 1024];
+    let mut line = Line::stdout(&mut bytes);
+    let mut object = Object::new(&mut line, true);
+    object.container(call.id().to_bytes(), &record, status);
+    object.text("owner", b"");
+    object.end();
+    line.text("\n");
+    line.finish().step(Step::Print)?;
+    Ok(0)
+}
+
+/// The state directory of a verb that names a container: without a directory there are none.
+pub(super) fn open_root(call: &Call, step: Step) -> Result<Root, Fault> {
+    Root::open(call.globals.root, call.globals.args, false).map_err(|fault| match fault.errno() {
+        Some(Errno::NOENT) => Fault::rule(step, Rule::NoContainer, At::Nothing),
+        _ => fault,
+    })
+}
+
+/// What a container is doing, frozen cgroups included.
+pub(super) fn status(
+    dir: &crate::state::Dir<'_>,
+    record: &Record<'_>,
+    boot: &Boot,
+) -> Result<Status, Fault> {
+    dir.status(record, boot)
+}
+
+/// A JSON object of strings and numbers on its way out.
+pub(super) struct Object<'l, 'b> {
+    line: &'l mut Line<'b>,
+    indent: bool,
+    first: bool,
+}
+
+impl<'l, 'b> Object<'l, 'b> {
+    pub(super) fn new(line: &'l mut Line<'b>, indent: bool) -> Self {
+        line.text("{");
+        Self {
+            line,
+            indent,
+            first: true,
+        }
+    }
+
+    /// What `state` and `list` have in common.
+    pub(super) fn container(&mut self, id: &[u8], record: &Record<'_>, status: Status) {
+        let pid = if status == Status::Stopped {
+            0
+        } else {
+            record.init.pid
+        };
+        self.text("ociVersion", b"1.3.0");
+        self.text("id", id);
+        self.key("pid");
+        self.line.number(u64::from(pid));
+        self.text("status", status.text().as_bytes());
+        self.text("bundle", record.bundle);
+        self.text("rootfs", record.rootfs);
+        self.key("created");
+        self.line.text("\"");
+        date::nanoseconds(self.line, record.created);
+        self.line.text("\"");
+        if strings(record.annotations).next().is_some() {
+            self.annotations(record.annotations);
+        }
+    }
+
+    pub(super) fn text(&mut self, key: &str, value: &[u8]) {
+        self.key(key);
+        self.line.text("\"");
+        self.line.escaped(value);
+        self.line.text("\"");
+    }
+
+    pub(super) fn end(self) {
+        self.line.text(if self.indent { "\n}" } else { "}" });
+    }
+
+    fn key(&mut self, key: &str) {
+        if !self.first {
+            self.line.text(",");
+        }
+        self.first = false;
+        self.line.text(if self.indent { "\n  \"" } else { "\"" });
+        self.line.text(key);
+        self.line.text(if self.indent { "\": " } else { "\":" });
+    }
+
+    /// Strings of a checked document, with the escapes that they have there.
+    fn annotations(&mut self, json: &[u8]) {
+        self.key("annotations");
+        let mut separator = "{";
+        for (n, string) in strings(json).enumerate() {
+            if n % 2 == 0 {
+                self.line.text(separator);
+                self.line.text(if self.indent { "\n    \"" } else { "\"" });
+                separator = ",";
+            } else {
+                self.line.text(if self.indent { ": \"" } else { ":\"" });
+            }
+            self.line
+                .text(core::str::from_utf8(string).unwrap_or_default());
+            self.line.text("\"");
+        }
+        self.line.text(if self.indent { "\n  }" } else { "}" });
+    }
+}
+
+/// The insides of all strings in a JSON text, still escaped.
+fn strings(json: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = json;
+    core::iter::from_fn(move || {
+        let open = rest.iter().position(|byte| *byte == b'"')?;
+        let inside = rest.get(open.checked_add(1)?..)?;
+        let mut escaped = false;
+        let close = inside.iter().position(|byte| {
+            let ends = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            ends
+        })?;
+        rest = inside.get(close.checked_add(1)?..)?;
+        inside.get(..close)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Object, strings};
+    use crate::say::Line;
+    use crate::state::{Boot, Identity, Record, Status};
+
+    fn record(annotations: &'static [u8]) -> Record<'static> {
+        Record {
+            init: Identity {
+                boot: Boot([b'0'; 36]),
+                pid: 42,
+                start: 0,
+                inode: 0,
+            },
+            created: 1_700_000_000_123_000_000,
+            own_pid_namespace: true,
+            bundle: b"/b\"",
+            rootfs: b"/b/rootfs",
+            annotations,
+            cgroup: b"",
+        }
+    }
+
+    fn json(annotations: &'static [u8], status: Status, indent: bool) -> String {
+        let mut buffer = [0; 1024];
+        let mut line = Line::new(&mut buffer);
+        let mut object = Object::new(&mut line, indent);
+        object.container(b"c1", &record(annotations), status);
+        object.text("owner", b"");
+        object.end();
+        String::from_utf8(line.into_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn strings_of_an_object() {
+        let all: Vec<&[u8]> = strings(br#"{ "a" : "b\"c\\" , "":"\\\\" }"#).collect();
+        assert_eq!(all, [&b"a"[..], br#"b\"c\\"#, b"", br"\\\\"]);
+        assert_eq!(strings(b"").count() + strings(b"{ }").count(), 0);
+    }
+
+    #[test]
+    fn shapes() {
+        assert_eq!(
+            json(b"", Status::Stopped, true),
+            r#"{
+  "ociVersion": "1.3.0",
+  "id": "c1",
+  "pid": 0,
+  "status": "stopped",
+  "bundle": "/b\"",
+  "rootfs": "/b/rootfs",
+  "created": "2023-11-14T22:13:20.123Z",
+  "owner": ""
+}"#
+        );
+        assert_eq!(
+            json(br#"{"a":"\u00e4", "b": ""}"#, Status::Running, true),
+            r#"{
+  "ociVersion": "1.3.0",
+  "id": "c1",
+  "pid": 42,
+  "status": "running",
+  "bundle": "/b\"",
+  "rootfs": "/b/rootfs",
+  "created": "2023-11-14T22:13:20.123Z",
+  "annotations": {
+    "a": "\u00e4",
+    "b": ""
+  },
+  "owner": ""
+}"#
+        );
+        assert_eq!(
+            json(br#"{"a":"b"}"#, Status::Created, false),
+            concat!(
+                r#"{"ociVersion":"1.3.0","id":"c1","pid":42,"status":"created","bundle":"/b\"","rootfs":"/b/rootfs","#,
+                r#""created":"2023-11-14T22:13:20.123Z","annotations":{"a":"b"},"owner":""}"#
+            )
+        );
+    }
+}
