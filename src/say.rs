@@ -15,6 +15,7 @@ use crate::config;
 use crate::error::{At, Cause, Errno, Fault, Step};
 use crate::plan::arena::Arena;
 use crate::plan::op::{Op, describe};
+use crate::run::Told;
 use crate::sys::file::{stderr, write_whole};
 use crate::sys::time;
 use core::ffi::CStr;
@@ -53,6 +54,8 @@ pub struct Scene<'a> {
     pub ops: &'a [Op],
     /// The text of the plan, for [`At::Arena`] and [`At::Op`].
     pub arena: Option<&'a Arena>,
+    /// What [`Step::Exec`] is about, where there is no plan.
+    pub program: &'a [u8],
 }
 
 /// A fault with its scene: how a room that owns a document or a plan returns an error to `cli`.
@@ -62,6 +65,20 @@ pub struct Failure<'a> {
     pub fault: Fault,
     /// What its offsets mean.
     pub scene: Scene<'a>,
+}
+
+impl From<Told> for Failure<'static> {
+    fn from(told: Told) -> Self {
+        Self {
+            fault: told.fault,
+            scene: Scene {
+                document: told.doc,
+                ops: told.plan.map_or(&[], |plan| &plan.ops),
+                arena: told.plan.map(|plan| &plan.arena),
+                program: told.program,
+            },
+        }
+    }
 }
 
 impl From<Fault> for Failure<'_> {
@@ -221,7 +238,7 @@ fn sentence(line: &mut Line<'_>, fault: &Fault, scene: &Scene<'_>) {
     match (fault.step, fault.at) {
         (Step::Exec, At::Arena(at)) => {
             line.text("exec: \"");
-            line.foreign(scene.arena.map_or(b"", |arena| arena.text_at(at)));
+            line.foreign(scene.arena.map_or(scene.program, |arena| arena.text_at(at)));
             line.text("\": ");
             return match fault.cause {
                 Cause::Errno(errno) => {

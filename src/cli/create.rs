@@ -4,6 +4,8 @@
 use super::flags::{Misuse, bad_value};
 use super::{Call, CreateArgs, Stop};
 use crate::limits::PRESERVE_FDS;
+use crate::run::{self, Told};
+use crate::say::Failure;
 
 /// `create ID`.
 pub(super) fn create(call: &Call) -> Result<i32, Stop> {
@@ -11,15 +13,22 @@ pub(super) fn create(call: &Call) -> Result<i32, Stop> {
         detach: true,
         ..arguments(call)?
     };
-    let _ = args;
-    Ok(super::FAILED)
+    Ok(run::create(&call.globals, &args, &mut |told| {
+        warn(call, told)
+    })?)
 }
 
 /// `run ID`.
 pub(super) fn run(call: &Call) -> Result<i32, Stop> {
     let args = arguments(call)?;
-    let _ = args;
-    Ok(super::FAILED)
+    Ok(run::run(&call.globals, &args, &mut |told| {
+        warn(call, told)
+    })?)
+}
+
+fn warn(call: &Call, told: &Told) {
+    call.voice
+        .warning_about(call.id().to_bytes(), &Failure::from(*told));
 }
 
 fn arguments(call: &Call) -> Result<CreateArgs, Stop> {

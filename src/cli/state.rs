@@ -157,6 +157,7 @@ mod tests {
             own_pid_namespace: true,
             bundle: b"/b\"",
             rootfs: b"/b/rootfs",
+            program: b"sh",
             annotations,
             cgroup: b"",
         }

@@ -15,7 +15,6 @@ table! {
         // cli/
         Print = "write to standard output",
         WriteSpec = "write",
-        OpenBundle = "open the bundle",
         // config/
         OpenBundle = "open the bundle",
         ReadConfig = "read config.json",

@@ -53,6 +53,7 @@ static DOC: TakeOnce<[u8; CONFIG_BYTES]> = TakeOnce::new([0; CONFIG_BYTES]);
 static PLAN: TakeOnce<Plan> = TakeOnce::new(Plan::new());
 
 /// A fault, with what its numbers point into.
+#[derive(Clone, Copy)]
 pub struct Told {
     /// What went wrong.
     pub fault: Fault,
@@ -60,6 +61,8 @@ pub struct Told {
     pub doc: &'static [u8],
     /// The plan as far as it was made.
     pub plan: Option<&'static Plan>,
+    /// The program of a container that was planned by another process.
+    pub program: &'static [u8],
 }
 
 /// What becomes of a container after it was made.
@@ -114,6 +117,7 @@ fn make(
         fault,
         doc: &[],
         plan: None,
+        program: &[],
     };
     protect::protect(globals.args, args.preserve_fds).map_err(told)?;
     let (Some(doc), Some(plan)) = (DOC.take(), PLAN.take()) else {
@@ -127,6 +131,7 @@ fn make(
         fault,
         doc,
         plan: Some(plan),
+        program: &[],
     };
     let annotations = planned.map_err(told)?;
     let order = parent::Order {

@@ -216,6 +216,7 @@ fn commit(
             own_pid_namespace: plan.namespaces.own(NamespaceKind::Pid),
             bundle: plan.arena.bytes(plan.bundle),
             rootfs: plan.arena.bytes(plan.rootfs),
+            program: plan.arena.bytes(plan.process.args.first),
             annotations: order.annotations,
             cgroup,
         })

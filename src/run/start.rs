@@ -1,6 +1,7 @@
 //! `start`: gives the word to an init that waits, and hears whether execve worked.
 #![forbid(unsafe_code)]
 
+use super::Told;
 use super::wire::{Msg, PATIENCE, Wire};
 use crate::cli::Globals;
 use crate::error::{At, Cause, Context, Fault, Rule, Step};
@@ -12,13 +13,29 @@ use crate::sys::{AsFd, sock};
 /// # Errors
 ///
 /// It does not exist, is not in the state `created`, or its program cannot be executed: it is stopped then.
-pub fn start(globals: &Globals, id: &'static core::ffi::CStr) -> Result<(), Fault> {
+pub fn start(globals: &Globals, id: &'static core::ffi::CStr) -> Result<(), Told> {
+    let mut program: &'static [u8] = &[];
+    go(globals, id, &mut program).map_err(|fault| Told {
+        fault,
+        doc: &[],
+        plan: None,
+        program,
+    })
+}
+
+/// `program` gets the name that a fault of execve is about.
+fn go(
+    globals: &Globals,
+    id: &'static core::ffi::CStr,
+    program: &mut &'static [u8],
+) -> Result<(), Fault> {
     let root = Root::open(globals.root, globals.args, false)?;
     let dir = root.find(id)?;
     dir.lock()?;
     let never = Fault::rule(Step::Start, Rule::Never, At::Nothing);
     let buffer = state::buffer().ok_or(never)?;
     let record = dir.load(buffer)?;
+    *program = record.program;
     match dir.status(&record, &Boot::current())? {
         Status::Created => {}
         Status::Stopped => return Err(Fault::rule(Step::Start, Rule::StartStopped, At::Nothing)),

@@ -218,6 +218,10 @@ impl<'r> Dir<'r> {
     /// Removes the files and the directory; the last thing to be done with a container. What allows to repeat an
     /// interrupted removal goes last.
     pub fn discard(self) -> Result<(), Fault> {
+        if !self.is_linked() {
+            // It is removed already, and the name may be that of another container by now.
+            return Ok(());
+        }
         for name in [START_SOCKET, NEW, STATE, INTENT] {
             match unlinkat(&self.fd, name, AtFlags::empty()) {
                 // EISDIR: damaged by somebody; the sweep below handles it.

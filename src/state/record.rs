@@ -20,6 +20,8 @@ pub struct Record<'a> {
     pub bundle: &'a [u8],
     /// Absolute path of the root filesystem.
     pub rootfs: &'a [u8],
+    /// `process.args[0]`, for the message of a `start` that cannot execute it.
+    pub program: &'a [u8],
     /// `annotations` of config.json as the JSON text of the object; empty for none.
     pub annotations: &'a [u8],
     /// The cgroup's own record, see the room `cgroup`.
@@ -82,6 +84,7 @@ impl<E, F: FnMut(&[u8]) -> Result<(), E>> Encoder<E, F> {
         self.number(b"pidns", u64::from(record.own_pid_namespace))?;
         self.field(b"bundle", record.bundle)?;
         self.field(b"rootfs", record.rootfs)?;
+        self.field(b"program", record.program)?;
         self.field(b"annotations", record.annotations)?;
         self.field(b"cgroup", record.cgroup)?;
         self.end()
@@ -148,6 +151,7 @@ pub(super) fn read_state(file: &[u8]) -> Result<Record<'_>, Rule> {
             own_pid_namespace: reader.number(b"pidns")? != 0,
             bundle: reader.field(b"bundle")?,
             rootfs: reader.field(b"rootfs")?,
+            program: reader.field(b"program")?,
             annotations: reader.field(b"annotations")?,
             cgroup: reader.field(b"cgroup")?,
         })
@@ -333,6 +337,7 @@ mod tests {
         own_pid_namespace: true,
         bundle: b"/tmp/a bundle\nwith a line",
         rootfs: b"/tmp/\xff\xfe/rootfs",
+        program: b"sh",
         annotations: b"{\"a\": \"b\"}",
         cgroup: b"v2 /x 12:34\n",
     };
