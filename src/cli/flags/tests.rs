@@ -77,9 +77,17 @@ fn lines() {
         ("list", &["-qfjson"], "quiet=true format=json"),
         ("kill", &["--all", "c1", "9"], "all=true c1 9"),
         ("kill", &["c1", "KILL", "-a"], "all=true c1 KILL"),
+    ] {
+        assert_eq!(shown(verb, words), expected, "{verb} {words:?}");
+    }
+}
+
+#[test]
+fn wrong_lines() {
+    for (verb, words, expected) in [
         (
             "create",
-            &["--foo", "c1"],
+            &["--foo", "c1"][..],
             "flag provided but not defined: -foo",
         ),
         (
