@@ -5,3 +5,5 @@
 
 pub mod fdset;
 pub mod proc;
+pub mod root;
+mod walk;

@@ -12,6 +12,7 @@ pub mod fd;
 pub mod file;
 pub mod key;
 pub mod memory;
+pub mod mount;
 pub mod net;
 pub mod ns;
 pub mod path;
