@@ -130,25 +130,48 @@ impl Proc {
         }
     }
 
-    /// Whether a file is on the mount of this procfs: by statx(2) (Linux 5.8).
-    fn same_mount(&self, fd: &OwnedFd) -> Result<bool, Errno> {
-        match (path::mount_id(&self.fd), path::mount_id(fd)) {
-            (Ok((ours, _)), Ok((its, _))) => Ok(ours == its),
-            // Linux 5.7 and older without statx's mount id and without fsopen (needs rights): the type was checked.
-            (Err(Errno::NOSYS), _) => Ok(true),
-            (Err(errno), _) | (_, Err(errno)) => Err(errno),
+    /// The id of the mount that a descriptor is on: by statx(2) (Linux 5.8), before that from its fdinfo (3.15).
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn mount_id(&self, fd: impl AsFd) -> Result<u64, Errno> {
+        match path::mount_id(&fd) {
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            answer => return Ok(answer?.0),
         }
+        let mut name = SelfFd::of(fd);
+        name.info();
+        // Nothing can be mounted on the files of fdinfo where this matters least; where the procfs is private, nowhere.
+        let file = path::openat(&self.fd, name.path(), OFlags::RDONLY | OFlags::NOFOLLOW)?;
+        let mut text = [0_u8; 256];
+        let length = rustix::io::read(&file, &mut text)?;
+        let text = text.get(..length).unwrap_or(&[]);
+        let number = text
+            .split(|byte| *byte == b'\n')
+            .find_map(|line| line.strip_prefix(b"mnt_id:"))
+            .ok_or(Errno::NOSYS)?;
+        let digits = number.iter().filter(|byte| byte.is_ascii_digit());
+        Ok(digits.fold(0, |sum: u64, digit| {
+            sum.saturating_mul(10)
+                .saturating_add(u64::from(digit - b'0'))
+        }))
+    }
+
+    /// Whether a file is on the mount of this procfs.
+    fn same_mount(&self, fd: &OwnedFd) -> Result<bool, Errno> {
+        Ok(self.mount_id(&self.fd)? == self.mount_id(fd)?)
     }
 }
 
 /// The text `self/fd/N` with its NUL.
-pub struct SelfFd([u8; 20]);
+pub struct SelfFd([u8; 24]);
 
 impl SelfFd {
     /// For the digits of a descriptor.
     #[must_use]
     pub fn new(digits: &[u8]) -> Self {
-        let mut text = [0; 20];
+        let mut text = [0; 24];
         for (to, from) in text.iter_mut().zip(b"self/fd/".iter().chain(digits)) {
             *to = *from;
         }
@@ -159,6 +182,15 @@ impl SelfFd {
     #[must_use]
     pub fn of(fd: impl AsFd) -> Self {
         Self::new(DecInt::from_fd(fd).as_bytes())
+    }
+
+    /// Makes it `self/fdinfo/N`.
+    fn info(&mut self) {
+        let Self(text) = self;
+        text.copy_within(7..20, 11);
+        if let Some(place) = text.get_mut(5..11) {
+            place.copy_from_slice(b"fdinfo");
+        }
     }
 
     /// As a path relative to the root of a procfs.

@@ -37,8 +37,10 @@ pub(super) enum Links {
 
 /// What the last component is made as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaf {
+pub enum Leaf {
+    /// A directory.
     Directory,
+    /// An empty regular file.
     File,
 }
 
@@ -72,6 +74,15 @@ impl<'a> Root<'a> {
     /// As [`Root::follow`].
     pub fn keep_last(&self, path: &CStr) -> Result<OwnedFd, Errno> {
         self.resolve(path, Links::KeepLast, OFlags::NOFOLLOW)
+    }
+
+    /// The place that a path names without any link.
+    ///
+    /// # Errors
+    ///
+    /// ELOOP for a link.
+    pub fn literal(&self, path: &CStr) -> Result<OwnedFd, Errno> {
+        self.resolve(path, Links::Refuse, OFlags::empty())
     }
 
     /// The directory that a path names without any link.
@@ -152,14 +163,22 @@ impl<'a> Root<'a> {
 
     fn make(&self, path: &CStr, leaf: Leaf, mode: u32) -> Result<(OwnedFd, bool), Errno> {
         match self.follow(path) {
-            Err(Errno::NOENT) => {}
-            answer => return Ok((answer?, false)),
+            Err(Errno::NOENT) => Ok((self.make_missing(path, leaf, mode)?, true)),
+            answer => Ok((answer?, false)),
         }
+    }
+
+    /// Makes what a look-up just did not find, with its parent directories; dangling links are followed inside the root.
+    ///
+    /// # Errors
+    ///
+    /// As [`Root::make_directory`].
+    pub fn make_missing(&self, path: &CStr, leaf: Leaf, mode: u32) -> Result<OwnedFd, Errno> {
         let mut text = Text::new(path.to_bytes())?;
         for _ in 0..LINKS {
             let (dir, end) = self.longest_prefix(&mut text)?;
             match make_below(dir, &mut text, end, leaf, mode)? {
-                Made::There(fd) => return Ok((fd, true)),
+                Made::There(fd) => return Ok(fd),
                 Made::Link { from, to, link } => text.splice(from, to, &link)?,
             }
         }
@@ -273,14 +292,15 @@ fn make_one(
 }
 
 /// A path that is taken apart: parts of it are lent out with a NUL behind them.
-pub(super) struct Text {
+pub struct Text {
     bytes: [u8; PATH_MAX],
-    pub(super) len: usize,
+    /// Number of bytes.
+    pub len: usize,
 }
 
 impl Text {
     /// A copy.
-    pub(super) fn new(path: &[u8]) -> Result<Self, Errno> {
+    pub fn new(path: &[u8]) -> Result<Self, Errno> {
         let mut text = Self {
             bytes: [0; PATH_MAX],
             len: 0,
@@ -290,12 +310,12 @@ impl Text {
     }
 
     /// The bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
     }
 
     /// Appends; the byte behind stays a NUL.
-    pub(super) fn push(&mut self, more: &[u8]) -> Result<(), Errno> {
+    pub fn push(&mut self, more: &[u8]) -> Result<(), Errno> {
         let end = self.len + more.len();
         if end >= PATH_MAX {
             return Err(Errno::NAMETOOLONG);
@@ -316,7 +336,10 @@ impl Text {
 
     /// The last slash before `end`.
     pub(super) fn last_slash(&self, end: usize) -> Option<usize> {
-        self.bytes.get(..end)?.iter().rposition(|byte| *byte == b'/')
+        self.bytes
+            .get(..end)?
+            .iter()
+            .rposition(|byte| *byte == b'/')
     }
 
     /// The next component at or after `from` that is neither empty nor ".".
@@ -325,7 +348,10 @@ impl Text {
             let rest = self.bytes().get(from..)?;
             from += rest.iter().position(|byte| *byte != b'/')?;
             let rest = self.bytes().get(from..)?;
-            let length = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+            let length = rest
+                .iter()
+                .position(|byte| *byte == b'/')
+                .unwrap_or(rest.len());
             if rest.get(..length) != Some(b".") {
                 return Some((from, from + length));
             }
@@ -343,7 +369,7 @@ impl Text {
     }
 
     /// Lends a part.
-    pub(super) fn name<T>(&mut self, start: usize, stop: usize, f: impl FnOnce(&CStr) -> T) -> T {
+    pub fn name<T>(&mut self, start: usize, stop: usize, f: impl FnOnce(&CStr) -> T) -> T {
         let kept = self.bytes.get(stop).copied().unwrap_or(0);
         if let Some(byte) = self.bytes.get_mut(stop) {
             *byte = 0;

@@ -123,12 +123,7 @@ fn is_directory(fd: &OwnedFd) -> Result<bool, Errno> {
 
 /// Compares the kernel's name of `fd` with the root's name and the path walked; the root's is read before and after,
 /// so that a root that is moved meanwhile is seen, too.
-fn verify(
-    root: BorrowedFd<'_>,
-    proc: &Proc,
-    fd: &OwnedFd,
-    walked: &[u8],
-) -> Result<(), Errno> {
+fn verify(root: BorrowedFd<'_>, proc: &Proc, fd: &OwnedFd, walked: &[u8]) -> Result<(), Errno> {
     let name = |fd: BorrowedFd<'_>, buffer: &mut [u8; PATH_MAX]| -> Result<usize, Errno> {
         let place = SelfFd::of(fd);
         Ok(path::readlink(proc.fd(), place.path(), buffer)?.len())

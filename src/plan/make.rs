@@ -4,7 +4,7 @@
 use super::arena::Arena;
 use super::process::Seen;
 use super::route::push;
-use super::{Plan, cgroup, process, route};
+use super::{Plan, cgroup, mounts, process, route};
 use crate::cgroup::{Layout, Manager};
 use crate::config::{Config, Pools, Text};
 use crate::error::{At, Fault, Rule, Step};
@@ -52,7 +52,7 @@ pub fn make(
     plan.id = plan.arena.push(request.id)?;
     plan.bundle = plan.arena.push(request.bundle)?;
     if request.no_pivot {
-        plan.root.way = super::mounts::Way::Move;
+        plan.root.way = mounts::Way::Move;
     }
     rootfs(config, doc, request.bundle, plan)?;
     route::make(config, pools, doc, &mut plan.arena, &mut plan.namespaces)?;
@@ -73,6 +73,7 @@ pub fn make(
         &mut plan.arena,
         &mut plan.cgroup,
     )?;
+    mounts::make(source, plan)?;
     process::make(config, pools, doc, &mut plan.arena, seen, &mut plan.process)
 }
 

@@ -6,6 +6,7 @@
 
 pub mod arena;
 pub mod cgroup;
+mod devices;
 pub mod make;
 pub mod mounts;
 pub mod op;
@@ -67,7 +68,7 @@ impl Plan {
             domainname: None,
             keyring: None,
             sysctls: Vec::new(),
-            root: Setup::new(),
+            root: Setup::NONE,
             ops: Vec::new(),
             cgroup: CgroupPlan::new(),
             process: Process::new(),

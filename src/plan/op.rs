@@ -100,6 +100,8 @@ pub struct Mount {
     pub copy_up: bool,
     /// A tmpfs without `mode=`: it takes the mode of the directory it covers.
     pub inherit_mode: bool,
+    /// It is made read-only by an [`Op::Seal`], after everything was made in it.
+    pub seal: bool,
     /// Where: absolute in the container.
     pub target: Str,
     /// Absolute path on the host for a bind mount; whatever the file system takes otherwise.

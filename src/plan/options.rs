@@ -190,6 +190,7 @@ impl Flags {
 pub(super) fn names_of(mount: &Mount, item: &mut dyn FnMut(&[u8])) {
     for (name, effect) in names().zip(EFFECTS) {
         let named = match *effect {
+            Set(k::MS_RDONLY) if mount.seal => true,
             Set(bits) => mount.set & bits == bits,
             Clear(bits) => mount.cleared & bits == bits,
             SetAll(RELATIME) => mount.rec_clear & ATIME == ATIME && mount.rec_set & ATIME == 0,

@@ -6,18 +6,14 @@
 #![allow(unsafe_code)]
 
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 
 use super::{AsFd, BorrowedFd, Errno, OwnedFd};
 
-/// Set once openat2 has answered ENOSYS.
-static NO_OPENAT2: AtomicBool = AtomicBool::new(false);
-
 /// `int openat2(int dirfd, const char *path, struct open_how *how, size_t size)`, man 2 openat2, Linux 5.6.
 ///
-/// O_CLOEXEC is always added. ENOSYS: older kernel (remembered). EPERM may be an outer seccomp filter. EAGAIN: a rename
+/// O_CLOEXEC is always added. ENOSYS: older kernel. EPERM may be an outer seccomp filter. EAGAIN: a rename
 /// raced with a ".." of the path.
 ///
 /// # Errors
@@ -29,14 +25,7 @@ pub fn openat2(
     flags: OFlags,
     resolve: ResolveFlags,
 ) -> Result<OwnedFd, Errno> {
-    if NO_OPENAT2.load(Ordering::Relaxed) {
-        return Err(Errno::NOSYS);
-    }
-    let answer = rustix::fs::openat2(dir, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve);
-    if answer.as_ref().err() == Some(&Errno::NOSYS) {
-        NO_OPENAT2.store(true, Ordering::Relaxed);
-    }
-    answer
+    rustix::fs::openat2(dir, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
 /// `int openat(int dirfd, const char *path, int flags, mode_t mode)`, man 2 openat, with O_CLOEXEC and O_NOCTTY added.

@@ -1,0 +1,120 @@
+//! Bind mounts: a clone of the source that gets its attributes before anybody can see it.
+#![forbid(unsafe_code)]
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as k;
+use rustix::fs::{FileType, OFlags};
+
+use super::{Rootfs, attributes, mount};
+use crate::error::{Context, Errno, Fault, Step};
+use crate::fs::proc::SelfFd;
+use crate::fs::root::Leaf;
+use crate::plan::arena::Arena;
+use crate::plan::op::Mount;
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, mount as sys, path};
+
+/// Binds `source`, a path on the host, whose links are followed once.
+///
+/// # Errors
+///
+/// The step that failed.
+pub(super) fn bind<const N: usize>(
+    rootfs: &Rootfs<'_>,
+    op: &Mount,
+    source: &CStr,
+    arena: &Arena<N>,
+) -> Result<OwnedFd, Fault> {
+    let target = arena.cstr(op.target);
+    let tree = match sys::clone_tree(path::cwd(), source, op.recursive) {
+        // Linux before 5.2, or a filter around us that does not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => return classic(rootfs, op, source, target),
+        answer => answer.step(Step::OpenSource)?,
+    };
+    let place = place(rootfs, target, &tree)?;
+    let mut late = false;
+    if attributes::named(op) {
+        match attributes::set(tree.as_fd(), op.set, op.cleared) {
+            Err(Errno::NOSYS) => late = true,
+            answer => answer.step(Step::SetMountFlags)?,
+        }
+    }
+    if op.rec_set | op.rec_clear != 0 {
+        mount::recursive(tree.as_fd(), op)?;
+    }
+    sys::attach(&tree, &place).step(Step::Mount)?;
+    if late {
+        attributes::remount(tree.as_fd(), op.set, op.cleared).step(Step::SetMountFlags)?;
+    }
+    Ok(tree)
+}
+
+/// The mount point: what is there, or a directory for a directory and a file for anything else.
+fn place(rootfs: &Rootfs<'_>, target: &CStr, source: &OwnedFd) -> Result<OwnedFd, Fault> {
+    let (place, _) = mount::place(rootfs, target, || {
+        let directory = mount::file_type(source)? == FileType::Directory;
+        Ok(if directory {
+            Leaf::Directory
+        } else {
+            Leaf::File
+        })
+    })?;
+    Ok(place)
+}
+
+/// The same with mount(2): bound, found again, remounted with its flags.
+fn classic(
+    rootfs: &Rootfs<'_>,
+    op: &Mount,
+    source: &CStr,
+    target: &CStr,
+) -> Result<OwnedFd, Fault> {
+    let source = path::openat(path::cwd(), source, OFlags::PATH).step(Step::OpenSource)?;
+    let place = place(rootfs, target, &source)?;
+    let flags = k::MS_BIND | if op.recursive { k::MS_REC } else { 0 };
+    let (from, to) = (SelfFd::of(&source), SelfFd::of(&place));
+    sys::mount(from.path(), to.path(), c"", flags, c"").step(Step::Mount)?;
+    let top = mount::top(rootfs, &place, target)?;
+    if attributes::named(op) {
+        attributes::remount(top.as_fd(), op.set, op.cleared).step(Step::SetMountFlags)?;
+    }
+    if op.rec_set | op.rec_clear != 0 {
+        mount::recursive(top.as_fd(), op)?;
+    }
+    Ok(top)
+}
+
+/// Binds a directory of the host with its submounts onto `place`, which is `name` in a file system of our own.
+///
+/// # Errors
+///
+/// The step that failed.
+pub(super) fn below(
+    base: BorrowedFd<'_>,
+    name: &CStr,
+    place: &OwnedFd,
+    source: &CStr,
+    set: u32,
+) -> Result<(), Fault> {
+    let tree = match sys::clone_tree(path::cwd(), source, true) {
+        Err(Errno::NOSYS | Errno::PERM) => None,
+        answer => Some(answer.step(Step::OpenSource)?),
+    };
+    let Some(tree) = tree else {
+        let to = SelfFd::of(place);
+        sys::mount(source, to.path(), c"", k::MS_BIND | k::MS_REC, c"").step(Step::Mount)?;
+        // Nobody else can reach the base: its entry leads to the new mount.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        let top = path::openat(base, name, flags).step(Step::CheckMount)?;
+        return attributes::remount(top.as_fd(), set, 0).step(Step::SetMountFlags);
+    };
+    let late = match attributes::set(tree.as_fd(), set, 0) {
+        Err(Errno::NOSYS) => true,
+        answer => answer.step(Step::SetMountFlags).map(|()| false)?,
+    };
+    sys::attach(&tree, place).step(Step::Mount)?;
+    if late {
+        attributes::remount(tree.as_fd(), set, 0).step(Step::SetMountFlags)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! New file systems, and the list of cgroup hierarchies.
+#![forbid(unsafe_code)]
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as k;
+use rustix::fs::{FileType, Mode, OFlags};
+
+use super::{Rootfs, attributes, bind, copy_up, fresh};
+use crate::error::{At, Context, Errno, Fault, Rule, Step};
+use crate::fs::proc::SelfFd;
+use crate::fs::root::{Leaf, PATH_MAX, Root, Text};
+use crate::plan::arena::Arena;
+use crate::plan::op::{Below, Kind, Mount};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, mount as sys, path};
+
+/// Carries out one mount.
+///
+/// # Errors
+///
+/// The step that failed.
+pub(super) fn mount<const N: usize>(
+    rootfs: &mut Rootfs<'_>,
+    op: &Mount,
+    arena: &Arena<N>,
+) -> Result<(), Fault> {
+    let top = match op.kind {
+        Kind::Bind => Some(bind::bind(rootfs, op, arena.cstr(op.source), arena)?),
+        Kind::Remount => return remount(rootfs, op, arena),
+        Kind::Cgroup2 => cgroup2(rootfs, op, arena)?,
+        _ => new(rootfs, op, arena)?,
+    };
+    let Some(top) = top else { return Ok(()) };
+    if op.rec_set | op.rec_clear != 0 && op.kind != Kind::Bind {
+        recursive(top.as_fd(), op)?;
+    }
+    // man 2 mount: propagation is changed by calls of their own; the order of the options counts.
+    let place = SelfFd::of(&top);
+    for flags in op.propagation.flags() {
+        sys::mount(c"", place.path(), c"", flags, c"").step(Step::SetMountFlags)?;
+    }
+    match op.kind {
+        Kind::Base => rootfs.base = Some(top),
+        Kind::Proc if arena.bytes(op.target) == b"/proc" => rootfs.procfs = Some(top),
+        Kind::Sysfs if arena.bytes(op.target) == b"/sys" => rootfs.sysfs = Some(top),
+        // What covers them takes their place in the look-up of masked paths.
+        _ if arena.bytes(op.target) == b"/proc" => rootfs.procfs = None,
+        _ if arena.bytes(op.target) == b"/sys" => rootfs.sysfs = None,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Sets attributes on a mount and all below it.
+///
+/// # Errors
+///
+/// `Rule::NeedsMountSetattr` before Linux 5.12.
+pub(super) fn recursive(tree: BorrowedFd<'_>, op: &Mount) -> Result<(), Fault> {
+    match sys::set_attributes(tree, true, op.rec_set, op.rec_clear) {
+        Err(Errno::NOSYS) => Err(Fault::rule(
+            Step::SetMountFlags,
+            Rule::NeedsMountSetattr,
+            At::Nothing,
+        )),
+        answer => answer.step(Step::SetMountFlags),
+    }
+}
+
+/// A mount point, made as `leaf` says when it is missing, and whether it was made.
+///
+/// A path that names its place without links was judged by the plan. Where links lead is only known here: not into
+/// procfs, whose files the runtime and the container trust (CVE-2019-16884).
+///
+/// # Errors
+///
+/// `Step::MakeMountPoint`.
+pub(super) fn place(
+    rootfs: &Rootfs<'_>,
+    target: &CStr,
+    leaf: impl FnOnce() -> Result<Leaf, Errno>,
+) -> Result<(OwnedFd, bool), Fault> {
+    let root = rootfs.root();
+    let found = match root.literal(target) {
+        Err(Errno::LOOP) => root.follow(target),
+        Err(Errno::NOENT) => Err(Errno::NOENT),
+        answer => return Ok((answer.step(Step::MakeMountPoint)?, false)),
+    };
+    let (place, made) = match found {
+        Err(Errno::NOENT) => {
+            let leaf = leaf().step(Step::OpenSource)?;
+            let made = root.make_missing(target, leaf, 0o755);
+            (made.step(Step::MakeMountPoint)?, true)
+        }
+        answer => (answer.step(Step::MakeMountPoint)?, false),
+    };
+    if path::fs_type(&place).step(Step::CheckMount)? == k::PROC_SUPER_MAGIC {
+        return Err(Fault::rule(
+            Step::MakeMountPoint,
+            Rule::MountInProc,
+            At::Nothing,
+        ));
+    }
+    Ok((place, made))
+}
+
+/// The mount point of procfs or sysfs: a link here would put it elsewhere, and everything that trusts /proc with it
+/// (CVE-2019-19921, CVE-2023-27561).
+fn plain(root: Root<'_>, target: &CStr) -> Result<OwnedFd, Fault> {
+    let plain = match root.plain_directory(target) {
+        Err(Errno::NOENT) => {
+            let made = root.make_missing(target, Leaf::Directory, 0o755);
+            made.step(Step::MakeMountPoint)?;
+            root.plain_directory(target)
+        }
+        answer => answer,
+    };
+    match plain {
+        Err(Errno::LOOP | Errno::NOTDIR) => Err(Fault::rule(
+            Step::MakeMountPoint,
+            Rule::PlainDirectory,
+            At::Nothing,
+        )),
+        answer => answer.step(Step::MakeMountPoint),
+    }
+}
+
+/// Mounts a new file system; gives its root where that is needed afterwards.
+fn new<const N: usize>(
+    rootfs: &Rootfs<'_>,
+    op: &Mount,
+    arena: &Arena<N>,
+) -> Result<Option<OwnedFd>, Fault> {
+    let target = arena.cstr(op.target);
+    let (place, made) = if matches!(op.kind, Kind::Proc | Kind::Sysfs) {
+        (plain(rootfs.root(), target)?, false)
+    } else {
+        place(rootfs, target, || Ok(Leaf::Directory))?
+    };
+    let (fstype, source) = (arena.cstr(op.fstype), arena.cstr(op.source));
+    let mut data = Text::new(arena.bytes(op.data)).step(Step::Mount)?;
+    if op.inherit_mode && !made {
+        inherit_mode(&place, &mut data).step(Step::Mount)?;
+    }
+    let needed = matches!(op.kind, Kind::Base | Kind::Proc | Kind::Sysfs)
+        || op.copy_up
+        || !op.propagation.is_empty()
+        || op.rec_set | op.rec_clear != 0;
+    if needed && let Ok(tree) = fresh::make(fstype, source, data.bytes(), op.set) {
+        if op.copy_up && !made {
+            copy_up::copy_up(&place, &tree)?;
+        }
+        if sys::attach(&tree, &place).is_ok() {
+            return Ok(Some(tree));
+        }
+    }
+    // The classic call, also for the reason why the other way did not work.
+    let len = data.len;
+    let spot = SelfFd::of(&place);
+    data.name(0, len, |data| {
+        sys::mount(source, spot.path(), fstype, op.set & !k::MS_REC, data)
+    })
+    .step(Step::Mount)?;
+    if !needed {
+        return Ok(None);
+    }
+    let top = top(rootfs, &place, target)?;
+    verify(op.kind, &top)?;
+    if op.copy_up && !made {
+        copy_up::copy_up(&place, &top)?;
+    }
+    Ok(Some(top))
+}
+
+/// A tmpfs over a directory takes its permissions.
+fn inherit_mode(place: &OwnedFd, data: &mut Text) -> Result<(), Errno> {
+    let mode = rustix::fs::fstat(place)?.st_mode & 0o7777;
+    if data.len > 0 {
+        data.push(b",")?;
+    }
+    data.push(b"mode=")?;
+    for shift in [9, 6, 3, 0] {
+        let digit = u8::try_from(mode >> shift & 7).unwrap_or(0);
+        data.push(&[b'0' + digit])?;
+    }
+    Ok(())
+}
+
+/// The root of the mount that was just made on `place`, found by its path again: only a mount that was not there
+/// before counts.
+///
+/// # Errors
+///
+/// `Rule::SwappedMountPoint`.
+pub(super) fn top(rootfs: &Rootfs<'_>, place: &OwnedFd, target: &CStr) -> Result<OwnedFd, Fault> {
+    let top = rootfs.root().follow(target).step(Step::CheckMount)?;
+    let proc = rootfs.proc;
+    let before = proc.mount_id(place).step(Step::CheckMount)?;
+    let after = proc.mount_id(&top).step(Step::CheckMount)?;
+    if before == after {
+        return Err(Fault::rule(
+            Step::CheckMount,
+            Rule::SwappedMountPoint,
+            At::Nothing,
+        ));
+    }
+    Ok(top)
+}
+
+/// That procfs and sysfs are what they should be.
+fn verify(kind: Kind, top: &OwnedFd) -> Result<(), Fault> {
+    let wanted = match kind {
+        Kind::Proc => k::PROC_SUPER_MAGIC,
+        Kind::Sysfs => k::SYSFS_MAGIC,
+        _ => return Ok(()),
+    };
+    if path::fs_type(top).step(Step::CheckMount)? == wanted {
+        return Ok(());
+    }
+    Err(Fault::rule(
+        Step::CheckMount,
+        Rule::WrongFilesystem,
+        At::Nothing,
+    ))
+}
+
+/// cgroup2, or what the plan says instead where the kernel does not let us mount it.
+fn cgroup2<const N: usize>(
+    rootfs: &Rootfs<'_>,
+    op: &Mount,
+    arena: &Arena<N>,
+) -> Result<Option<OwnedFd>, Fault> {
+    let fresh = Mount {
+        source: op.fstype,
+        ..*op
+    };
+    match new(rootfs, &fresh, arena) {
+        Err(fault) if matches!(fault.errno(), Some(Errno::PERM | Errno::BUSY)) => {
+            bind::bind(rootfs, op, arena.cstr(op.source), arena).map(Some)
+        }
+        answer => answer,
+    }
+}
+
+/// New flags and options for the mount that is at the place.
+fn remount<const N: usize>(rootfs: &Rootfs<'_>, op: &Mount, arena: &Arena<N>) -> Result<(), Fault> {
+    let place = rootfs
+        .root()
+        .follow(arena.cstr(op.target))
+        .step(Step::MakeMountPoint)?;
+    if op.set & k::MS_BIND != 0 {
+        attributes::remount(place.as_fd(), op.set, op.cleared).step(Step::SetMountFlags)?;
+    } else {
+        let flags = op.set | k::MS_REMOUNT;
+        let spot = SelfFd::of(&place);
+        sys::mount(c"", spot.path(), c"", flags, arena.cstr(op.data)).step(Step::SetMountFlags)?;
+    }
+    if op.rec_set | op.rec_clear != 0 {
+        recursive(place.as_fd(), op)?;
+    }
+    let spot = SelfFd::of(&place);
+    for flags in op.propagation.flags() {
+        sys::mount(c"", spot.path(), c"", flags, c"").step(Step::SetMountFlags)?;
+    }
+    Ok(())
+}
+
+/// One hierarchy inside the tmpfs at /sys/fs/cgroup.
+///
+/// # Errors
+///
+/// The step that failed.
+pub(super) fn below<const N: usize>(
+    rootfs: &Rootfs<'_>,
+    op: &Below,
+    arena: &Arena<N>,
+) -> Result<(), Fault> {
+    let base = base(rootfs)?;
+    let name = arena.cstr(op.name);
+    match rustix::fs::mkdirat(base, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno).step(Step::MakeMountPoint),
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY;
+    let place = path::openat(base, name, flags).step(Step::MakeMountPoint)?;
+    let source = arena.cstr(op.source);
+    if op.fstype.is_empty() {
+        return bind::below(base, name, &place, source, op.set);
+    }
+    let spot = SelfFd::of(&place);
+    let (fstype, data) = (arena.cstr(op.fstype), arena.cstr(op.data));
+    sys::mount(source, spot.path(), fstype, op.set, data).step(Step::Mount)
+}
+
+/// A link there.
+///
+/// # Errors
+///
+/// `Step::MakeLink`.
+pub(super) fn link_below(rootfs: &Rootfs<'_>, name: &CStr, text: &CStr) -> Result<(), Fault> {
+    match rustix::fs::symlinkat(text, base(rootfs)?, name) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        answer => answer.step(Step::MakeLink),
+    }
+}
+
+/// The mount that others are made in: the plan has put it before them.
+fn base<'r>(rootfs: &'r Rootfs<'_>) -> Result<BorrowedFd<'r>, Fault> {
+    let missing = Fault::rule(Step::Mount, Rule::Never, At::Nothing);
+    rootfs.base.as_ref().map(AsFd::as_fd).ok_or(missing)
+}
+
+/// The type of a file, from its mode.
+pub(super) fn file_type(fd: impl AsFd) -> Result<FileType, Errno> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode))
+}
+
+const _: () = assert!(PATH_MAX == 4096, "one page of options, as mount(2) reads");
