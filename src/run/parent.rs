@@ -74,7 +74,12 @@ pub(super) fn make(order: &Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<i32
     if order.args.keep && ended.is_ok() {
         return ended;
     }
-    let removed = cgroup::remove(cgroups).and_then(|()| dir.discard());
+    let removed = match dir.lock() {
+        // A `delete` was faster.
+        Err(fault) if fault.cause == Cause::Rule(Rule::NoContainer) => Ok(()),
+        Err(fault) => Err(fault),
+        Ok(()) => cgroup::remove(cgroups).and_then(|()| dir.discard()),
+    };
     ended.and_then(|code| removed.map(|()| code))
 }
 
