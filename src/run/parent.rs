@@ -11,7 +11,7 @@ use super::{Purpose, middle, pidfile, supervise};
 use crate::cgroup;
 use crate::cli::{CreateArgs, Globals};
 use crate::config::NamespaceKind;
-use crate::error::{At, Context, Errno, Fault, Rule, Step};
+use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::limits::{Limit, STATE_BYTES};
 use crate::plan::Plan;
 use crate::plan::route::Route;
