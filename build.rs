@@ -202,7 +202,17 @@ fn link() {
     ] {
         arg(flag);
     }
+    arg(&discard_unwind_tables());
     for file in ["rcrt1.o", "crti.o", "libc.a", "crtn.o"] {
         arg(&format!("{dir}/{file}"));
     }
+}
+
+/// A linker script that adds to the default one: with `panic = "abort"` nobody reads the unwind tables that `core` and
+/// musl bring along (a seventh of the file).
+fn discard_unwind_tables() -> String {
+    let script = Path::new(&env::var("OUT_DIR").expect("OUT_DIR")).join("discard.ld");
+    let text = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame_hdr) *(.comment) } } INSERT AFTER .text;\n";
+    fs::write(&script, text).expect("OUT_DIR is writable");
+    format!("-Wl,--no-eh-frame-hdr,-T,{}", script.display())
 }

@@ -27,6 +27,48 @@ impl Words {
     };
 }
 
+/// The capability sets of the process: bit N of a set is capability N.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sets {
+    /// Whether they are set at all; otherwise setresuid(2) decides.
+    pub given: bool,
+    /// What can be gained.
+    pub bounding: u64,
+    /// What is in force.
+    pub effective: u64,
+    /// What survives exec of a file with inheritable capabilities.
+    pub inheritable: u64,
+    /// What can be put in force.
+    pub permitted: u64,
+    /// What survives exec of any file.
+    pub ambient: u64,
+}
+
+impl Sets {
+    const NONE: Self = Self {
+        given: false,
+        bounding: 0,
+        effective: 0,
+        inheritable: 0,
+        permitted: 0,
+        ambient: 0,
+    };
+}
+
+impl From<Capabilities> for Sets {
+    /// An absent list is an empty set.
+    fn from(lists: Capabilities) -> Self {
+        Self {
+            given: true,
+            bounding: lists.bounding.unwrap_or(0),
+            effective: lists.effective.unwrap_or(0),
+            inheritable: lists.inheritable.unwrap_or(0),
+            permitted: lists.permitted.unwrap_or(0),
+            ambient: lists.ambient.unwrap_or(0),
+        }
+    }
+}
+
 /// NUMA nodes, a bit each.
 pub type Nodes = [usize; 1024 / usize::BITS as usize];
 
@@ -51,7 +93,7 @@ pub struct Process {
     /// All supplementary groups.
     pub groups: Vec<Gid, GROUPS>,
     /// The five sets, or leave them as setresuid leaves them.
-    pub capabilities: Option<Capabilities>,
+    pub capabilities: Sets,
     /// Set exactly, each resource at most once.
     pub rlimits: Vec<Rlimit, 16>,
     /// PR_SET_NO_NEW_PRIVS.
@@ -73,7 +115,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Nothing yet.
+    /// Nothing yet: all zero bits, so that a static one is in .bss.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -84,9 +126,9 @@ impl Process {
             cwd: Str::EMPTY,
             uid: 0,
             gid: 0,
-            umask: 0o022,
+            umask: 0,
             groups: Vec::new(),
-            capabilities: None,
+            capabilities: Sets::NONE,
             rlimits: Vec::new(),
             no_new_privileges: false,
             oom_score_adj: None,
@@ -150,7 +192,7 @@ pub fn make(
     let _ = into
         .rlimits
         .extend_from_slice(process.rlimits.of(&pools.rlimits));
-    into.capabilities = process.capabilities;
+    into.capabilities = process.capabilities.map(Sets::from).unwrap_or_default();
     into.no_new_privileges = process.no_new_privileges;
     into.scheduler = process.scheduler;
     into.io_priority = process

@@ -5,10 +5,10 @@
 
 use rustix::fs::Mode;
 
-use crate::config::Capabilities;
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
 use crate::plan::Plan;
+use crate::plan::process::Sets;
 use crate::sys::{cred, proc, sched, sig};
 
 /// What must be done with the privileges of init.
@@ -85,8 +85,8 @@ pub(super) fn identity(plan: &Plan) -> Result<(), Fault> {
             .step_at(Step::SetRlimit, At::Byte(limit.at))?;
     }
     // Before setresuid and capset: dropping needs CAP_SETPCAP.
-    if let Some(Capabilities { bounding, .. }) = process.capabilities {
-        drop_bounding(bounding.unwrap_or(0))?;
+    if process.capabilities.given {
+        drop_bounding(process.capabilities.bounding)?;
         cred::keep_capabilities(true).step(Step::SetIds)?;
     }
     // Groups before ids: setgroups needs CAP_SETGID.
@@ -98,8 +98,8 @@ pub(super) fn identity(plan: &Plan) -> Result<(), Fault> {
     }
     .step_at(Step::SetWorkingDirectory, At::Arena(process.cwd.at))?;
     inside(plan)?;
-    if let Some(sets) = process.capabilities {
-        capabilities(&sets)?;
+    if process.capabilities.given {
+        capabilities(&process.capabilities)?;
     }
     if process.no_new_privileges {
         cred::no_new_privileges().step(Step::SetNoNewPrivileges)?;
@@ -142,13 +142,13 @@ fn drop_bounding(keep: u64) -> Result<(), Fault> {
 
 /// Effective, permitted, inheritable and ambient, as listed, as far as init has them itself: what the runtime was not
 /// given it cannot pass on, and the specification asks not to fail for that.
-fn capabilities(sets: &Capabilities) -> Result<(), Fault> {
+fn capabilities(sets: &Sets) -> Result<(), Fault> {
     let (_, had, _) = cred::capabilities().step(Step::SetCapabilities)?;
-    let permitted = sets.permitted.unwrap_or(0) & had;
-    let effective = sets.effective.unwrap_or(0) & permitted;
-    let inheritable = sets.inheritable.unwrap_or(0) & had;
+    let permitted = sets.permitted & had;
+    let effective = sets.effective & permitted;
+    let inheritable = sets.inheritable & had;
     cred::set_capabilities(effective, permitted, inheritable).step(Step::SetCapabilities)?;
-    let ambient = sets.ambient.unwrap_or(0) & permitted & inheritable;
+    let ambient = sets.ambient & permitted & inheritable;
     if let Err(errno) = cred::clear_ambient()
         && (errno != Errno::INVAL || ambient != 0)
     {
