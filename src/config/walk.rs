@@ -76,7 +76,8 @@ pub fn locate(doc: &[u8], byte: u32) -> (u32, u32) {
     (line, column)
 }
 
-/// The value (or key) at `byte` as it stands in the document: its first line, at most 60 bytes, cut between characters.
+/// The value (or key) at `byte` as it stands in the document: its first line, at most 60 bytes, cut between characters;
+/// nothing for an object or list over several lines, whose first line says nothing.
 #[must_use]
 pub fn snippet(doc: &[u8], byte: u32) -> &[u8] {
     cut(value(doc, byte)).0
@@ -99,6 +100,9 @@ fn cut(value: &[u8]) -> (&[u8], usize) {
     const MOST: usize = 60;
     let line = |byte: &&u8| !b"\r\n".contains(byte);
     let mut end = value.iter().take_while(line).count();
+    if end < value.len() && matches!(value.first(), Some(b'{' | b'[')) {
+        end = 0;
+    }
     if end > MOST {
         end = MOST;
         while value.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {

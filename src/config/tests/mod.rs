@@ -1,5 +1,6 @@
 //! Documents through the whole room: real ones, good ones, bad ones, broken ones.
 
+mod bad;
 mod corpus;
 mod reprint;
 
@@ -45,16 +46,24 @@ fn sentence(doc: &[u8], fault: &crate::error::Fault) -> String {
     let mut path = Vec::new();
     super::path(doc, byte, &mut |piece| path.extend_from_slice(piece));
     let snippet = super::snippet(doc, byte);
-    let cut = super::snippet_is_cut(doc, byte);
+    let cut = !snippet.is_empty() && super::snippet_is_cut(doc, byte);
     let text = match fault.cause {
         Cause::Rule(rule) => rule.text().to_owned(),
         Cause::Limit(limit) => format!("at most {} {}", limit.value(), limit.meaning()),
         other => panic!("{other:?}"),
     };
-    format!(
-        "{line}:{column}: {}: {}{}: {text}",
-        String::from_utf8_lossy(&path),
-        String::from_utf8_lossy(snippet),
-        if cut { "…" } else { "" }
-    )
+    let path = String::from_utf8_lossy(&path).into_owned();
+    let snippet = String::from_utf8_lossy(snippet).into_owned() + if cut { "…" } else { "" };
+    let mut sentence = format!("{line}:{column}: ");
+    for part in [path, snippet].iter().filter(|part| !part.is_empty()) {
+        sentence = sentence + part + ": ";
+    }
+    let plain = |char: char| {
+        if char.is_control() || char == '\u{feff}' {
+            '?'
+        } else {
+            char
+        }
+    };
+    (sentence + &text).chars().map(plain).collect()
 }
