@@ -46,12 +46,12 @@ impl Setup {
 /// How the root becomes "/".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// chroot(2) alone: there is no mount namespace.
-    Chroot,
+    /// pivot_root(2). First, because an empty plan is all zero and takes no room in the file.
+    Pivot,
     /// MS_MOVE and chroot(2), asked for with --no-pivot.
     Move,
-    /// pivot_root(2).
-    Pivot,
+    /// chroot(2) alone: there is no mount namespace.
+    Chroot,
 }
 
 /// The longest option that is looked up; all others are the file system's own.
@@ -103,7 +103,9 @@ pub fn make(source: Source<'_>, plan: &mut Plan) -> Result<(), Fault> {
         && !process.cwd.is_empty()
     {
         let path = push_path(plan, process.cwd, doc)?;
-        push(plan, Op::Directory { path })?;
+        if plan.arena.bytes(path) != b"/" {
+            push(plan, Op::Directory { path })?;
+        }
     }
     plan.root.before = u32::try_from(plan.ops.len()).unwrap_or(u32::MAX);
     after(source, plan)
