@@ -116,7 +116,7 @@ fn bring_up(
         preserve: order.args.preserve_fds,
         in_cgroup: false,
     };
-    *init = Some(clone(plan, inherited, born_in.as_ref(), &wire)?);
+    *init = Some(clone(plan, dir, inherited, born_in.as_ref(), &wire)?);
     if !early {
         cgroup::prepare(&plan.cgroup, cgroups, &mut intend)?;
     }
@@ -166,6 +166,7 @@ fn listen(dir: &Dir<'_>) -> Result<OwnedFd, Fault> {
 /// Clones init, or a middle process that clones it.
 fn clone(
     plan: &Plan,
+    dir: &Dir<'_>,
     mut inherited: Inheritance<'_>,
     cgroup: Option<&OwnedFd>,
     wire: &Wire,
@@ -182,8 +183,14 @@ fn clone(
         other => other,
     };
     match forked.step(Step::Clone)? {
-        Fork::Child if direct => init::main(inherited),
-        Fork::Child => middle::main(inherited),
+        Fork::Child => {
+            dir.close_in_child();
+            if direct {
+                init::main(inherited)
+            } else {
+                middle::main(inherited)
+            }
+        }
         Fork::Parent(pid, fd) => {
             // Our copies of what it inherited; above all its end of the wire, whose closing tells of its end.
             drop(inherited);

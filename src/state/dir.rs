@@ -7,7 +7,7 @@ use super::root::Root;
 use crate::error::{At, Cause, Context, Errno, Fault, Place, Rule, Step};
 use crate::limits::{Limit, STATE_BYTES};
 use crate::sys::file::{read_file, read_whole, write_whole};
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, time};
+use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, time};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fs::{
@@ -129,6 +129,14 @@ impl<'r> Dir<'r> {
     /// Gives the lock back, for every process that has the descriptor.
     pub fn unlock(&self) {
         let _ = flock(&self.fd, FlockOperation::Unlock);
+    }
+
+    /// Closes the directory in a copy of this process, which never comes back to drop it: an init that waits for `start`
+    /// would else keep the lock.
+    pub fn close_in_child(&self) {
+        if let Ok(number) = u32::try_from(self.fd.as_raw_fd()) {
+            let _ = crate::sys::fd::close(number);
+        }
     }
 
     /// Whether the name still leads to this directory: it does not after `delete`.
