@@ -3,6 +3,8 @@
 //! Chain: close_range (Linux 5.9, its flag 5.11); without it every number up to the limit, one by one.
 #![forbid(unsafe_code)]
 
+use heapless::Vec;
+
 use crate::error::{Context, Errno, Fault, Step};
 use crate::sys::{AsRawFd, BorrowedFd, fd};
 
@@ -25,17 +27,36 @@ pub fn cloexec_from(first: u32) -> Result<(), Fault> {
     }
 }
 
-/// Closes descriptors from `first` on, all but one. Last act: execve of `/proc/self/fd/N` finds nothing.
+/// Most descriptors that init keeps: the wire, eight namespaces, the start socket, the terminal's socket.
+pub const KEEP: usize = 16;
+
+/// Closes descriptors from `first` on, all but these.
+///
+/// First act of init, which inherits what the parent had open for itself (the state directory and its lock above all);
+/// and the last one before execve, so that `/proc/self/fd/N` as a program or a directory finds nothing.
 ///
 /// # Errors
 ///
 /// `Step::CloseFds`.
-pub fn close_all_but(first: u32, keep: BorrowedFd<'_>) -> Result<(), Fault> {
-    let keep = u32::try_from(keep.as_raw_fd()).unwrap_or(0);
-    if keep > first {
-        close(first, keep - 1)?;
+pub fn close_all_but<'k>(
+    first: u32,
+    keep: impl IntoIterator<Item = BorrowedFd<'k>>,
+) -> Result<(), Fault> {
+    let mut numbers: Vec<u32, KEEP> = keep
+        .into_iter()
+        .filter_map(|fd| u32::try_from(fd.as_raw_fd()).ok())
+        .filter(|number| *number >= first)
+        .take(KEEP)
+        .collect();
+    numbers.sort_unstable();
+    let mut next = first;
+    for number in numbers {
+        if number > next {
+            close(next, number - 1)?;
+        }
+        next = number + 1;
     }
-    close(keep.max(first.saturating_sub(1)) + 1, u32::MAX)
+    close(next, u32::MAX)
 }
 
 fn close(first: u32, last: u32) -> Result<(), Fault> {

@@ -85,6 +85,7 @@ struct Program {
 /// Everything up to the word `Committed`.
 fn build(i: &mut Inheritance<'_>) -> Result<Program, Fault> {
     let plan = i.plan;
+    only_ours(i)?;
     session(plan)?;
     own_network(plan)?;
     // Until here beside the parent, which makes the cgroups meanwhile.
@@ -105,6 +106,13 @@ fn build(i: &mut Inheritance<'_>) -> Result<Program, Fault> {
     i.wire.send(Msg::Ready, None)?;
     i.wire.expect(Msg::Committed, &mut |_| ())?;
     Ok(Program { path, home })
+}
+
+/// Lets go of what the parent has open: the state directory with its lock, its end of the wire, whatever leaked to it.
+fn only_ours(i: &Inheritance<'_>) -> Result<(), Fault> {
+    let joins = i.joins.iter().map(|(fd, ..)| fd);
+    let sockets = i.start.iter().chain(&i.console).chain([&i.wire.0]);
+    fs::fdset::close_all_but(3 + i.preserve, joins.chain(sockets).map(AsFd::as_fd))
 }
 
 /// A session and a keyring of its own, and nothing of the caller's signal mask.
@@ -200,7 +208,7 @@ fn sysctls(plan: &Plan) -> Result<(), Fault> {
 /// Closes everything that is not the program's, and becomes it. Comes back only with the reason why not.
 fn execute(plan: &Plan, program: &Program, preserve: u32, report: &Wire) -> Fault {
     // The report is a socket that execve closes: nothing can be executed or entered through it.
-    if let Err(fault) = fs::fdset::close_all_but(3 + preserve, report.0.as_fd()) {
+    if let Err(fault) = fs::fdset::close_all_but(3 + preserve, [report.0.as_fd()]) {
         return fault;
     }
     let words = |words: crate::plan::process::Words| {
