@@ -53,7 +53,7 @@ pub(super) fn list(call: &Call) -> Result<i32, Stop> {
     match format {
         Format::Table => lister.table(&mut line)?,
         Format::Json => lister.json(&mut line)?,
-        Format::Quiet => lister.each(true, |entry| {
+        Format::Quiet => lister.each(true, &mut |entry| {
             line.foreign(entry.id);
             line.text("\n");
         })?,
@@ -88,11 +88,11 @@ impl Entry<'_> {
 
 impl Lister<'_> {
     /// Calls `show` for each container. One that is gone or still being made is passed over, a broken one with a warning.
-    fn each(&mut self, warn: bool, mut show: impl FnMut(&Entry<'_>)) -> Result<(), Fault> {
+    fn each(&mut self, warn: bool, show: &mut dyn FnMut(&Entry<'_>)) -> Result<(), Fault> {
         let Some(root) = self.root else {
             return Ok(());
         };
-        root.ids(|id| {
+        root.ids(&mut |id| {
             match entry(root, id, self.buffer, &self.boot) {
                 Ok(Some(entry)) => show(&entry),
                 Ok(None) => {}
@@ -111,7 +111,7 @@ impl Lister<'_> {
         for (width, title) in widths.iter_mut().zip(HEADER) {
             fit(width, title.len());
         }
-        self.each(false, |entry| {
+        self.each(false, &mut |entry| {
             for (n, width) in widths.iter_mut().enumerate() {
                 fit(width, cell(entry, n, |_| ()));
             }
@@ -121,7 +121,7 @@ impl Lister<'_> {
             spaces(line, width.saturating_sub(title.len()));
         }
         line.text("OWNER\n");
-        self.each(true, |entry| {
+        self.each(true, &mut |entry| {
             for (n, width) in widths.iter().enumerate() {
                 let length = cell(entry, n, |text| line.text(text));
                 spaces(line, width.saturating_sub(length));
@@ -140,7 +140,7 @@ impl Lister<'_> {
 
     fn json(&mut self, line: &mut Line<'_>) -> Result<(), Fault> {
         let mut separator = "[";
-        self.each(true, |entry| {
+        self.each(true, &mut |entry| {
             line.text(separator);
             separator = ",";
             let mut object = Object::new(line, false);

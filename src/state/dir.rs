@@ -357,12 +357,12 @@ impl Writer<'_> {
                 self.flush()?;
                 continue;
             }
-            let (now, later) = piece.split_at(room.len().min(piece.len()));
-            for (to, from) in room.iter_mut().zip(now) {
+            let now = room.len().min(piece.len());
+            for (to, from) in room.iter_mut().zip(piece) {
                 *to = *from;
             }
-            self.filled = self.filled.saturating_add(now.len());
-            piece = later;
+            self.filled = self.filled.saturating_add(now);
+            piece = piece.get(now..).unwrap_or_default();
         }
         Ok(())
     }

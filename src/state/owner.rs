@@ -38,8 +38,13 @@ pub fn user_name(uid: u32, buffer: &mut [u8]) -> Option<&[u8]> {
         } else {
             next
         };
-        buffer.copy_within(next..filled, 0);
         kept = filled.saturating_sub(next);
+        for to in 0..kept {
+            let byte = buffer.get(next.saturating_add(to)).copied().unwrap_or(0);
+            if let Some(place) = buffer.get_mut(to) {
+                *place = byte;
+            }
+        }
         if kept == buffer.len() {
             kept = 0;
         }

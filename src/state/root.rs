@@ -130,7 +130,7 @@ impl Root {
     }
 
     /// Calls `visit` with the name of each container, in no particular order; it returns false to stop.
-    pub fn ids(&self, mut visit: impl FnMut(&CStr) -> bool) -> Result<(), Fault> {
+    pub fn ids(&self, visit: &mut dyn FnMut(&CStr) -> bool) -> Result<(), Fault> {
         rustix::fs::seek(&self.fd, rustix::fs::SeekFrom::Start(0)).step(Step::OpenStateRoot)?;
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut entries = RawDir::new(&self.fd, &mut buffer);
