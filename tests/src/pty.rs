@@ -40,6 +40,22 @@ impl Master {
         &self.text
     }
 
+    /// Reads until a whole line that holds the word has come.
+    #[track_caller]
+    pub fn until_line(&mut self, word: &str) {
+        self.until(word);
+        let end = Instant::now() + Duration::from_secs(5);
+        while !self
+            .text
+            .split(word)
+            .last()
+            .is_some_and(|rest| rest.contains('\n'))
+        {
+            assert!(Instant::now() < end, "half a line: {:?}", self.text);
+            self.more(100);
+        }
+    }
+
     /// Reads once; false at hang-up.
     pub fn more(&mut self, millis: i32) -> bool {
         match kernel::read_some(self.fd.as_raw_fd(), 65_536, millis) {
@@ -54,6 +70,10 @@ impl Master {
             Ok(None) => true,
             Err(_) => false,
         }
+    }
+
+    pub fn raw(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 
     pub fn write(&mut self, text: &str) {

@@ -35,6 +35,17 @@ pub fn default_ocilet() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("/usr/bin/ocilet"))
 }
 
+/// Where slow input is kept between runs: beside the build products, or in a guest's own /tmp.
+pub fn cache_dir() -> PathBuf {
+    let exe = std::env::current_exe().unwrap_or_default();
+    exe.ancestors()
+        .find(|dir| dir.file_name().is_some_and(|name| name == "target"))
+        .map_or_else(
+            || PathBuf::from("/var/tmp/ocilet-tests"),
+            |dir| dir.join("tests-cache"),
+        )
+}
+
 fn options(args: &[String]) -> Option<Options> {
     let mut options = Options {
         words: Vec::new(),

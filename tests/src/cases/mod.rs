@@ -1,8 +1,17 @@
 //! The cases, grouped by what they are about. A new case is a function and one line in the table of its file.
 
+mod cgroups;
 mod cli;
+mod config;
+mod hostile;
 mod lifecycle;
+mod mounts;
+mod namespaces;
 mod process;
+mod real;
+mod rootfs;
+mod state;
+mod tty;
 
 use crate::case::Case;
 
@@ -11,6 +20,15 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("lifecycle", lifecycle::CASES),
     ("cli", cli::CASES),
     ("process", process::CASES),
+    ("mounts", mounts::CASES),
+    ("rootfs", rootfs::CASES),
+    ("namespaces", namespaces::CASES),
+    ("cgroups", cgroups::CASES),
+    ("state", state::CASES),
+    ("tty", tty::CASES),
+    ("config", config::CASES),
+    ("hostile", hostile::CASES),
+    ("real", real::CASES),
 ];
 
 /// Every case with its full name `group/case`.

@@ -67,6 +67,10 @@ pub fn call(verb: &str, words: &[&str]) -> Answer {
             io::copy(&mut io::stdin().lock(), &mut io::stdout().lock())?;
             Ok(Value::Null)
         }
+        "dump" => {
+            io::copy(&mut fs::File::open(path)?, &mut io::stdout().lock())?;
+            Ok(Value::Null)
+        }
         "err" => {
             eprintln!("{}", words.join(" "));
             Ok(Value::Null)
