@@ -175,12 +175,11 @@ impl<'t> Bundle<'t> {
         let mut all = vec!["--pid-file", &*pid_name];
         all.extend_from_slice(flags);
         let running = self.create_cmd(&id, &all).spawn();
-        let (out, err) = (running.out.clone(), running.err.clone());
+        let out = running.out.clone();
         let container = Container {
             t: self.t,
             pid: Cell::new(0),
             out,
-            err,
             gone: Cell::new(false),
             status: Cell::new(None),
             id,
@@ -217,7 +216,6 @@ pub struct Container<'t> {
     pub id: String,
     pid: Cell<i32>,
     pub out: PathBuf,
-    pub err: PathBuf,
     gone: Cell<bool>,
     status: Cell<Option<i32>>,
 }

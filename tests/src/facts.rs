@@ -24,8 +24,6 @@ pub struct Facts {
     pub guest: bool,
     /// (major, minor) of the running kernel, or of the kernel that the shim imitates.
     pub kernel: (u32, u32),
-    /// The shim profile in force.
-    pub shim: Option<String>,
 }
 
 impl Facts {
@@ -44,7 +42,6 @@ impl Facts {
             cgroup: cgroup(),
             guest: std::env::var_os("OCILET_GUEST").is_some(),
             kernel,
-            shim,
         }
     }
 
@@ -62,15 +59,6 @@ impl Facts {
     pub fn need_path(&self, path: &str, what: &str) {
         if !Path::new(path).exists() {
             cannot(format!("{what}: no {path} in this kernel"));
-        }
-    }
-
-    pub fn need_cgroup(&self, wanted: Cgroup) {
-        if self.cgroup != wanted {
-            cannot(format!(
-                "needs cgroup {wanted:?}, this is {:?}",
-                self.cgroup
-            ));
         }
     }
 

@@ -9,8 +9,6 @@
 //!
 //! Nothing outside this file is needed, so the same cases run natively and in guests that hold nothing else.
 
-#![allow(dead_code)]
-
 mod bundle;
 mod canary;
 mod case;

@@ -65,11 +65,6 @@ impl Cmd {
         self
     }
 
-    pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
-        self.command.arg(arg);
-        self
-    }
-
     pub fn env(mut self, key: &str, value: &str) -> Self {
         self.command.env(key, value);
         self

@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 /// One line of mountinfo (proc_pid_mountinfo(5)).
 #[derive(Clone, Debug, Default)]
 pub struct Mount {
-    pub id: u64,
-    pub parent: u64,
     pub root: String,
     pub target: String,
     /// Per-mount options.
@@ -45,14 +43,11 @@ pub fn parse_mountinfo(text: &str) -> Vec<Mount> {
     text.lines()
         .filter_map(|line| {
             let (left, right) = line.split_once(" - ")?;
-            let mut left = left.split(' ');
+            let left = left.split(' ');
             let mut right = right.split(' ');
-            let id = left.next()?.parse().ok()?;
-            let parent = left.next()?.parse().ok()?;
-            let _device = left.next()?;
+            // Ids of the mount and its parent, and the device.
+            let mut left = left.skip(3);
             Some(Mount {
-                id,
-                parent,
                 root: unescape(left.next()?),
                 target: unescape(left.next()?),
                 options: list(left.next()?),

@@ -237,10 +237,22 @@ fn list_formats(t: &T) {
     let all: Value =
         serde_json::from_str(&t.cmd(&["list", "-f", "json"]).run().ok().stdout).unwrap();
     assert_eq!(all.as_array().unwrap().len(), 2);
-    assert_eq!(all[0]["id"], a.id);
-    assert_eq!(all[1]["status"], "running");
+    let find = |id: &str| {
+        all.as_array()
+            .unwrap()
+            .iter()
+            .find(|each| each["id"] == id)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(find(&a.id)["status"], "created");
+    assert_eq!(find(&b.id)["status"], "running");
     let quiet = t.cmd(&["list", "--quiet"]).run().ok().stdout;
-    assert_eq!(quiet, format!("{}\n{}\n", a.id, b.id));
+    let mut lines: Vec<&str> = quiet.lines().collect();
+    lines.sort_unstable();
+    let mut expected = [&*a.id, &*b.id];
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
 }
 
 fn list_of_a_missing_root(t: &T) {

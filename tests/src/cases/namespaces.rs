@@ -310,7 +310,7 @@ fn host_and_domain_name(t: &T) {
     if !t.foreign() {
         t.bundle()
             .edit(|c| c["hostname"] = json!("x".repeat(65)))
-            .create_fails(&["hostname"]);
+            .create_fails(&["hostname|host name"]);
         t.bundle()
             .without_namespace("uts")
             .edit(|c| {

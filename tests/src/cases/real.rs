@@ -127,12 +127,12 @@ fn busybox_spec_edited_with_jq(t: &T) {
 /// A minimal Debian, made once and kept under target/.
 fn debian_root(t: &T, into: &Path) {
     t.facts.need_tool("mmdebstrap");
-    let cache = std::env::var_os("OCILET_TESTS_CACHE")
-        .map_or_else(|| PathBuf::from(crate::runner::cache_dir()), PathBuf::from);
+    let cache =
+        std::env::var_os("OCILET_TESTS_CACHE").map_or_else(crate::runner::cache_dir, PathBuf::from);
     fs::create_dir_all(&cache).unwrap();
     let tarball = cache.join("debian.tar");
     if !tarball.exists() {
-        let partial = cache.join("debian.tar.partial");
+        let partial = cache.join("partial.tar");
         let out = t
             .tool(
                 "mmdebstrap",

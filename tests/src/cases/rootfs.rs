@@ -102,7 +102,7 @@ fn root_path_absolute_relative_and_linked(t: &T) {
         .create_fails(&["root"]);
     t.bundle()
         .edit(|c| c["root"]["path"] = json!(""))
-        .create_fails(&["root.path"]);
+        .create_fails(&["root", "path"]);
     t.bundle()
         .edit(|c| c["root"] = json!({}))
         .create_fails(&["root"]);
