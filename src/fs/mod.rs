@@ -6,4 +6,6 @@
 pub mod fdset;
 pub mod proc;
 pub mod root;
+#[cfg(test)]
+mod tests;
 mod walk;

@@ -24,7 +24,7 @@ const LINE: usize = 10 * 1024;
 pub(super) fn detach(proc: &Proc, root: u64) -> Result<(), Errno> {
     for _ in 0..ROUNDS {
         let mut count = 0;
-        let file = proc.open_file(c"self/mountinfo", OFlags::RDONLY)?;
+        let file = proc.open_file(c"thread-self/mountinfo", OFlags::RDONLY)?;
         let mut buffer = [0_u8; LINE];
         let mut filled = 0;
         loop {

@@ -25,6 +25,8 @@ mod leftover;
 mod mask;
 mod mount;
 mod pivot;
+#[cfg(test)]
+mod tests;
 
 use core::ffi::CStr;
 

@@ -21,6 +21,8 @@ pub mod proc;
 pub mod sched;
 pub mod sig;
 pub mod sock;
+#[cfg(test)]
+pub mod testing;
 pub mod time;
 
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
