@@ -229,7 +229,9 @@ impl Scanner<'_> {
 
     fn digits(&mut self) -> usize {
         let start = self.at;
-        while self.eat(b"0123456789") {}
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
         self.at - start
     }
 

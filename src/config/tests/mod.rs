@@ -1,8 +1,12 @@
 //! Documents through the whole room: real ones, good ones, bad ones, broken ones.
 
 mod bad;
+mod broken;
+mod capacity;
 mod corpus;
+mod effort;
 mod reprint;
+mod said;
 
 use super::Pools;
 use std::path::{Path, PathBuf};
