@@ -12,6 +12,7 @@ mod check;
 mod check_linux;
 mod linux;
 mod names;
+mod node;
 mod parse;
 mod pools;
 mod scan;
@@ -20,6 +21,7 @@ mod seed;
 mod sysctl;
 mod text;
 mod types;
+mod value;
 mod walk;
 
 #[cfg(test)]

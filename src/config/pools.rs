@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::Wrong;
-use super::schema::{Node, Obj, Pool};
+use super::node::{Node, Pool};
+use super::schema::Obj;
 use super::types::{
     Device, DeviceRule, Hook, HugepageLimit, IdMapping, Mount, Namespace, NetDevice, NetPriority,
     Pair, Rdma, Rlimit, SeccompArg, SeccompRule, Text, ThrottleDevice, WeightDevice,
