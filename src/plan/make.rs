@@ -145,7 +145,7 @@ fn optional(
     }
 }
 
-/// Names become paths below /proc/sys: dots are separators, unless the name has slashes, and then dots are dots.
+/// Names become paths below /proc, where `sys` is: dots are separators, unless the name has slashes, and then dots are dots.
 fn sysctls(source: Source<'_>, plan: &mut Plan) -> Result<(), Fault> {
     let Some(linux) = &source.config.linux else {
         return Ok(());
@@ -159,7 +159,7 @@ fn sysctls(source: Source<'_>, plan: &mut Plan) -> Result<(), Fault> {
             .map(|byte| if byte == b'.' && !slashes { b'/' } else { byte });
         let path = plan
             .arena
-            .push_iter(path)
+            .push_iter(b"sys/".iter().copied().chain(path))
             .map_err(|fault| fault.or_at(pair.key.place()))?;
         let value = push(&mut plan.arena, pair.value, doc)?;
         // The capacity is the parser's own.

@@ -126,7 +126,10 @@ impl<'t> Bundle<'t> {
     /// Writes config.json.
     pub fn write(&self) -> &Self {
         let text = serde_json::to_string_pretty(&self.config).expect("a JSON value");
-        fs::write(self.dir.join("config.json"), text).expect("tmpfs");
+        // Replaced in one step: parallel calls read it meanwhile.
+        let fresh = self.dir.join(format!("config.{}", self.t.next()));
+        fs::write(&fresh, text).expect("tmpfs");
+        fs::rename(fresh, self.dir.join("config.json")).expect("tmpfs");
         self
     }
 

@@ -434,10 +434,6 @@ fn time_offsets_without_namespace(t: &T) {
         .namespace("time", None)
         .edit(|c| c["linux"]["timeOffsets"] = json!({"monotonic": {"nanosecs": 1_000_000_000_u64}}))
         .create_fails(&["nanosecs"]);
-    t.bundle()
-        .namespace("time", None)
-        .edit(|c| c["linux"]["timeOffsets"] = json!({"realtime": {"secs": 1}}))
-        .create_fails(&["timeOffsets"]);
 }
 
 fn sysctls(t: &T) {
