@@ -108,7 +108,7 @@ pub struct Hierarchy<'a> {
     pub made: u8,
     /// Where a fault finds the name of the directory.
     pub at: At,
-    /// Identity of the directory when it was made (0: not made yet). The inode of `tasks` on v1, of the directory on v2.
+    /// Identity of the directory when it was made (0: not made yet). Its inode.
     pub inode: u64,
 }
 

@@ -10,10 +10,22 @@
 #![forbid(unsafe_code)]
 
 pub mod devices;
+mod discover;
+mod freeze;
 mod hierarchies;
+mod io;
+mod prepare;
 mod record;
+mod remove;
+mod v1;
+mod v2;
+mod walk;
 
+pub use discover::discover;
+pub use freeze::frozen;
 pub use hierarchies::{Hierarchies, Hierarchy, Kinds};
+pub use prepare::{begin, enter, finish};
+pub use remove::{kill, remove};
 
 /// Which cgroup interface the host offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,50 +156,5 @@ impl Default for Record {
     }
 }
 
-// The four verbs as run/ and bundle.rs call them; the executors (io.rs, v1.rs, v2.rs) stand behind them.
-
-/// Asks the host what it has.
-///
-/// # Errors
-///
-/// `Step::FindCgroups`.
-pub fn discover(layout: &mut Layout) -> Result<(), crate::error::Fault> {
-    layout.mode = Mode::None;
-    Ok(())
-}
-
-/// Makes the cgroups of a container and applies its rules; `intend` is called with what is going to be made, before
-/// anything is made. Gives the directory to be born in (v2). Undone by itself when it fails.
-///
-/// # Errors
-///
-/// What could not be made.
-pub fn prepare(
-    plan: &CgroupPlan,
-    record: &mut Record,
-    intend: &mut dyn FnMut(&Record) -> Result<(), crate::error::Fault>,
-) -> Result<Option<crate::sys::OwnedFd>, crate::error::Fault> {
-    record.mode = plan.mode;
-    intend(record)?;
-    Ok(None)
-}
-
-/// Enters the container's cgroups: in the child, before any of its namespaces but the network is there.
-///
-/// # Errors
-///
-/// The hierarchy that refused.
-pub fn enter(plan: &CgroupPlan) -> Result<(), crate::error::Fault> {
-    let _ = plan;
-    Ok(())
-}
-
-/// Kills what is left in the cgroups and removes them; what is already gone is fine.
-///
-/// # Errors
-///
-/// What could not be removed.
-pub fn remove(record: &Record) -> Result<(), crate::error::Fault> {
-    let _ = record;
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

@@ -90,9 +90,7 @@ fn build(i: &mut Inheritance<'_>) -> Result<Program, Fault> {
     own_network(plan)?;
     // Until here beside the parent, which makes the cgroups meanwhile.
     i.wire.expect(Msg::Enter, &mut |_| ())?;
-    if !i.in_cgroup {
-        cgroup::enter(&plan.cgroup)?;
-    }
+    cgroup::enter(&plan.cgroup, i.in_cgroup)?;
     namespaces(i)?;
     names(plan)?;
     let procfs = Proc::open()?;

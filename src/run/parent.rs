@@ -99,13 +99,9 @@ fn bring_up(
         Purpose::Create => Some(listen(dir)?),
         _ => None,
     };
-    // v2: the cgroup is there before the clone, so that init is born in it. v1: init is cloned first, and makes its
-    // network namespace while we make its cgroups.
-    let mut born_in = None;
-    let early = plan.cgroup.mode != cgroup::Mode::V1;
-    if early {
-        born_in = cgroup::prepare(&plan.cgroup, cgroups, &mut intend)?;
-    }
+    // The v2 cgroup is there before the clone, so that init is born in it. Then init makes its
+    // network namespace while we make its v1 cgroups.
+    let born_in = cgroup::begin(&plan.cgroup, cgroups, &mut intend)?;
     let (wire, theirs) = Wire::pair()?;
     let inherited = Inheritance {
         plan,
@@ -117,9 +113,7 @@ fn bring_up(
         in_cgroup: false,
     };
     *init = Some(clone(plan, dir, inherited, born_in.as_ref(), &wire)?);
-    if !early {
-        cgroup::prepare(&plan.cgroup, cgroups, &mut intend)?;
-    }
+    cgroup::finish(&plan.cgroup, cgroups)?;
     wire.send(Msg::Enter, None)?;
     wire.expect(Msg::Ready, warn)?;
     let Some(init) = init.as_ref() else {

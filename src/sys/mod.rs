@@ -6,6 +6,7 @@
 //! No policy, no retries except EINTR, no path logic.
 
 pub mod args;
+pub mod bpf;
 pub mod cred;
 pub mod exe;
 pub mod fd;

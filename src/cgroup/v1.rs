@@ -1,0 +1,124 @@
+//! What only v1 hierarchies need: CPUs for a new cpuset, device lists, the freezer file.
+#![forbid(unsafe_code)]
+
+use super::devices::{BLOCK, Fold, MKNOD, READ, Range, WRITE};
+use super::io;
+use crate::error::Errno;
+use crate::sys::{AsFd, BorrowedFd};
+
+/// Copies cpus and mems of the parent where a new cpuset has none (it starts empty unless the parent's
+/// `cgroup.clone_children` is set), since it takes no process before.
+pub(super) fn fill_cpuset(dir: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut own = [0; 512];
+    let mut parent = [0; 512];
+    // ".." of a directory of a cgroup file system is its parent cgroup; ours is never the root of a mount.
+    for (file, above) in [
+        (c"cpuset.cpus", c"../cpuset.cpus"),
+        (c"cpuset.mems", c"../cpuset.mems"),
+    ] {
+        let value = io::read(dir, above, &mut parent)?;
+        let there = io::read(dir, file, &mut own)?;
+        if there.trim_ascii().is_empty() {
+            io::write(dir, file, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the folded device rules: first what holds for everything, then each range that differs.
+pub(super) fn device_rules(dir: BorrowedFd<'_>, fold: &Fold) -> Result<(), Errno> {
+    let deny = io::open_to_write(dir, c"devices.deny")?;
+    let allow = io::open_to_write(dir, c"devices.allow")?;
+    let (rest, others) = if fold.allow {
+        (allow.as_fd(), deny.as_fd())
+    } else {
+        (deny.as_fd(), allow.as_fd())
+    };
+    io::put(rest, b"a")?;
+    for range in fold.ranges() {
+        let mut line = Line::default();
+        line.range(range);
+        io::put(others, line.text())?;
+    }
+    Ok(())
+}
+
+/// One line of devices.allow: `c 1:3 rwm`. The longest is "c 4294967295:4294967295 rwm".
+#[derive(Default)]
+struct Line {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Line {
+    fn range(&mut self, range: &Range) {
+        self.put(if range.kind == BLOCK { b'b' } else { b'c' });
+        self.put(b' ');
+        self.number(range.major);
+        self.put(b':');
+        self.number(range.minor);
+        self.put(b' ');
+        for (bit, letter) in [(READ, b'r'), (WRITE, b'w'), (MKNOD, b'm')] {
+            if range.access & bit != 0 {
+                self.put(letter);
+            }
+        }
+    }
+
+    fn put(&mut self, byte: u8) {
+        if let Some(slot) = self.bytes.get_mut(self.len) {
+            *slot = byte;
+            self.len += 1;
+        }
+    }
+
+    fn number(&mut self, number: Option<u32>) {
+        let Some(number) = number else {
+            return self.put(b'*');
+        };
+        let mut power = 1_000_000_000;
+        while power > 1 && power > number {
+            power /= 10;
+        }
+        while power > 0 {
+            let digit = u8::try_from(number / power % 10).unwrap_or(0);
+            self.put(b'0' + digit);
+            power /= 10;
+        }
+    }
+
+    fn text(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Range};
+    use crate::cgroup::devices::{Fold, Rule};
+
+    fn line(major: Option<u32>, minor: Option<u32>, access: u8) -> Vec<u8> {
+        let mut fold = Box::new(Fold::new());
+        let rule = Rule {
+            allow: true,
+            kinds: 2,
+            major,
+            minor,
+            access,
+        };
+        fold.make([rule].into_iter()).unwrap();
+        let range: &Range = fold.ranges().first().unwrap();
+        let mut line = Line::default();
+        line.range(range);
+        line.text().to_vec()
+    }
+
+    #[test]
+    fn lines() {
+        assert_eq!(line(Some(1), Some(3), 7), b"c 1:3 rwm");
+        assert_eq!(line(None, Some(0), 2), b"c *:0 r");
+        assert_eq!(line(Some(10), Some(200), 5), b"c 10:200 wm");
+        let longest = line(Some(u32::MAX), Some(u32::MAX), 7);
+        assert_eq!(longest, b"c 4294967295:4294967295 rwm");
+    }
+}
