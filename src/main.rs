@@ -25,7 +25,15 @@ unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
 extern crate std;
 
 /// A panic is a bug: say where, and leave with 70 (EX_SOFTWARE) without unwinding.
+///
+/// Inlined into its one caller, so that the optimiser sees the message of a panic go unread and drops all of `core::fmt`
+/// behind it (8 KiB).
 #[cfg(not(clippy))]
+#[allow(
+    unused_attributes,
+    reason = "inline is ignored on exported functions in general; with fat LTO it works here (rustc 1.95)"
+)]
+#[inline(always)]
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     let (file, line) = info
