@@ -235,12 +235,12 @@ fn record<'b>(
 
 /// `cannot <step> <object>: <cause> (<details>); <hint>`, and the two forms that programs above know.
 fn sentence(line: &mut Line<'_>, fault: &Fault, scene: &Scene<'_>) {
-    match (fault.step, fault.at) {
+    match (fault.step(), fault.at()) {
         (Step::Exec, At::Arena(at)) => {
             line.text("exec: \"");
             line.foreign(scene.arena.map_or(scene.program, |arena| arena.text_at(at)));
             line.text("\": ");
-            return match fault.cause {
+            return match fault.cause() {
                 Cause::Errno(errno) => {
                     line.text(errno::describe(errno).map_or("unknown error", |it| it.1))
                 }
@@ -249,26 +249,26 @@ fn sentence(line: &mut Line<'_>, fault: &Fault, scene: &Scene<'_>) {
         }
         (_, At::Byte(byte)) if !scene.document.is_empty() => {
             in_document(line, scene.document, byte);
-            if matches!(fault.cause, Cause::Rule(_) | Cause::Limit(_)) {
+            if matches!(fault.cause(), Cause::Rule(_) | Cause::Limit(_)) {
                 return cause(line, fault);
             }
         }
         _ => {}
     }
     line.text("cannot ");
-    line.text(fault.step.text());
-    object(line, fault.at, scene);
+    line.text(fault.step().text());
+    object(line, fault.at(), scene);
     line.text(": ");
     cause(line, fault);
-    if let (At::Op(n), Some(arena)) = (fault.at, scene.arena)
+    if let (At::Op(n), Some(arena)) = (fault.at(), scene.arena)
         && let Some(op) = scene.ops.get(n as usize)
     {
         line.text(" (");
         describe(op, arena, &mut |piece| line.foreign(piece));
         line.text(")");
     }
-    if let Cause::Errno(errno) = fault.cause
-        && let Some(hint) = hint::hint(fault.step, errno)
+    if let Cause::Errno(errno) = fault.cause()
+        && let Some(hint) = hint::hint(fault.step(), errno)
     {
         line.text("; ");
         line.text(hint);
@@ -319,7 +319,7 @@ fn object(line: &mut Line<'_>, at: At, scene: &Scene<'_>) {
 }
 
 fn cause(line: &mut Line<'_>, fault: &Fault) {
-    match fault.cause {
+    match fault.cause() {
         Cause::Errno(errno) => error(line, errno),
         Cause::Rule(rule) => line.text(rule.text()),
         Cause::Limit(limit) => {

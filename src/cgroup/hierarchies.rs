@@ -306,12 +306,12 @@ mod tests {
             list.push(b"x", b"/m", &[b"/p"]).unwrap();
         }
         let fault = list.push(b"x", b"/m", &[b"/p"]).unwrap_err();
-        assert_eq!(fault.cause, Cause::Limit(Limit::CGROUP_HIERARCHIES));
+        assert_eq!(fault.cause(), Cause::Limit(Limit::CGROUP_HIERARCHIES));
         list.clear();
         let long = [b'x'; 8000];
         assert!(list.push(b"x", &long, &[&long[..]]).is_ok());
         let fault = list.push(b"x", &long, &[&long[..]]).unwrap_err();
-        assert_eq!(fault.cause, Cause::Limit(Limit::CGROUP_BYTES));
+        assert_eq!(fault.cause(), Cause::Limit(Limit::CGROUP_BYTES));
         assert_eq!(list.len(), 1);
     }
 }

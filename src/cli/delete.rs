@@ -28,7 +28,7 @@ pub(super) fn delete(call: &Call) -> Result<i32, Stop> {
 }
 
 fn is(fault: &Fault, rule: Rule) -> bool {
-    fault.cause == Cause::Rule(rule)
+    fault.cause() == Cause::Rule(rule)
 }
 
 fn remove(call: &Call, force: bool) -> Result<i32, Stop> {

@@ -36,7 +36,7 @@ pub(super) fn kill(call: &Call) -> Result<i32, Stop> {
         None => Err(Fault::rule(Step::Signal, Rule::NotRunning, At::Nothing)),
     };
     match sent {
-        Err(fault) if all && fault.cause == Cause::Rule(Rule::NotRunning) => Ok(0),
+        Err(fault) if all && fault.cause() == Cause::Rule(Rule::NotRunning) => Ok(0),
         sent => Ok(sent.map(|()| 0)?),
     }
 }

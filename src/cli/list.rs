@@ -179,7 +179,7 @@ fn entry<'e>(
     buffer: &'e mut [u8],
     boot: &Boot,
 ) -> Result<Option<Entry<'e>>, Fault> {
-    let is = |fault: &Fault, rule| fault.cause == Cause::Rule(rule);
+    let is = |fault: &Fault, rule| fault.cause() == Cause::Rule(rule);
     let dir = match root.find(id) {
         Err(fault) if is(&fault, Rule::NoContainer) => return Ok(None),
         dir => dir?,

@@ -113,10 +113,6 @@ impl Wrong {
     }
 
     fn fault(self, step: Step) -> Fault {
-        Fault {
-            step,
-            cause: self.cause,
-            at: At::Byte(self.at),
-        }
+        Fault::placed(step, self.cause, At::Byte(self.at))
     }
 }

@@ -174,7 +174,7 @@ mod tests {
     fn a_refused_string_leaves_nothing() {
         let mut arena = Arena::<64>::new();
         assert_eq!(
-            arena.push(b"long\0er").unwrap_err().cause,
+            arena.push(b"long\0er").unwrap_err().cause(),
             Cause::Rule(Rule::Nul)
         );
         let next = arena.push(b"x").unwrap();
@@ -186,12 +186,12 @@ mod tests {
         let mut arena = Arena::<64>::new();
         let fits = [b'x'; 62];
         assert_eq!(
-            arena.push(&[b'x'; 63]).unwrap_err().cause,
+            arena.push(&[b'x'; 63]).unwrap_err().cause(),
             Cause::Limit(Limit::ARENA_BYTES)
         );
         assert_eq!(arena.push(&fits).unwrap().len, 62);
         assert_eq!(
-            arena.push(b"").unwrap_err().cause,
+            arena.push(b"").unwrap_err().cause(),
             Cause::Limit(Limit::ARENA_BYTES)
         );
     }

@@ -222,10 +222,7 @@ fn machine(linux: &Linux, doc: &[u8], into: &mut Process) -> Result<(), Fault> {
         let flags = u32::try_from(policy.flags).map_err(|_| fault)?;
         let mut nodes: Nodes = [0; 1024 / usize::BITS as usize];
         if let Some(text) = policy.nodes {
-            node_list(text.bytes(doc), &mut nodes).ok_or(Fault {
-                at: text.place(),
-                ..fault
-            })?;
+            node_list(text.bytes(doc), &mut nodes).ok_or(fault.with_at(text.place()))?;
         }
         into.memory_policy = Some((u32::from(policy.mode) | flags, nodes));
     }

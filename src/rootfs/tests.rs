@@ -287,7 +287,7 @@ fn recursive_attributes_need_a_kernel() {
     })
     .0;
     assert_eq!(
-        fault.map(|fault| fault.cause),
+        fault.map(|fault| fault.cause()),
         Some(Cause::Rule(Rule::NeedsMountSetattr))
     );
 }
@@ -363,7 +363,7 @@ fn too_deep_to_copy() {
         draft.run().err()
     });
     assert_eq!(
-        fault.map(|fault| fault.cause),
+        fault.map(|fault| fault.cause()),
         Some(Cause::Rule(Rule::CopyTooDeep))
     );
 }
@@ -428,7 +428,7 @@ fn broken(path: &Path, change: impl FnOnce(&mut Draft)) -> (Step, Cause) {
     let Err(fault) = draft.run() else {
         panic!("it works");
     };
-    (fault.step, fault.cause)
+    (fault.step(), fault.cause())
 }
 
 #[test]
@@ -550,7 +550,7 @@ fn masks_do_not_trust_the_container() {
             assert_eq!(fs::metadata("/etc/hosts").unwrap().rdev(), 0x103);
         } else if let Err(fault) = draft.run() {
             // Without a detached copy of the host's there is none left after pivot_root.
-            assert_eq!(fault.cause, Cause::Rule(Rule::NoNullDevice));
+            assert_eq!(fault.cause(), Cause::Rule(Rule::NoNullDevice));
         } else {
             assert_eq!(fs::metadata("/etc/hosts").unwrap().rdev(), 0x103);
         }

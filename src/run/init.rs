@@ -226,9 +226,5 @@ fn execute(plan: &Plan, program: &Program, preserve: u32, report: &Wire) -> Faul
         words(plan.process.env),
         home,
     );
-    Fault {
-        step: Step::Exec,
-        cause: Cause::Errno(errno),
-        at,
-    }
+    Fault::placed(Step::Exec, Cause::Errno(errno), at)
 }

@@ -23,16 +23,12 @@ pub(super) fn program(plan: &Plan) -> Result<Path, Fault> {
     if name.contains(&b'/') {
         return match join(&mut path, b"", name).map(executable) {
             Some(Ok(())) => Ok(path),
-            Some(Err(errno)) => Err(Fault {
-                step: Step::Exec,
-                cause: Cause::Errno(errno),
+            Some(Err(errno)) => Err(Fault::placed(Step::Exec, Cause::Errno(errno), at)),
+            None => Err(Fault::placed(
+                Step::Exec,
+                Cause::Errno(Errno::NAMETOOLONG),
                 at,
-            }),
-            None => Err(Fault {
-                step: Step::Exec,
-                cause: Cause::Errno(Errno::NAMETOOLONG),
-                at,
-            }),
+            )),
         };
     }
     let list = plan

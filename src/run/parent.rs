@@ -76,7 +76,7 @@ pub(super) fn make(order: &Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<i32
     }
     let removed = match dir.lock() {
         // A `delete` was faster.
-        Err(fault) if fault.cause == Cause::Rule(Rule::NoContainer) => Ok(()),
+        Err(fault) if fault.cause() == Cause::Rule(Rule::NoContainer) => Ok(()),
         Err(fault) => Err(fault),
         Ok(()) => cgroup::remove(cgroups).and_then(|()| dir.discard()),
     };

@@ -107,11 +107,7 @@ impl Wire {
                 .ok_or(Fault::new(Step::Talk, Cause::Protocol(0, 0xff))),
             Ok(_) => Err(Fault::new(Step::Talk, Cause::Protocol(0, 0xfe))),
             Err(Errno::AGAIN) => Err(Fault::new(Step::Talk, Cause::Timeout(120))),
-            Err(errno) => Err(Fault {
-                step: Step::Talk,
-                cause: Cause::Errno(errno),
-                at: At::Nothing,
-            }),
+            Err(errno) => Err(Fault::placed(Step::Talk, Cause::Errno(errno), At::Nothing)),
         }
     }
 
@@ -142,11 +138,9 @@ mod tests {
     use super::{Msg, Wire};
     use crate::error::{At, Cause, Errno, Fault, Step};
 
-    const FAULT: Fault = Fault {
-        step: Step::Exec,
-        cause: Cause::Errno(Errno::NOENT),
-        at: At::Arena(5),
-    };
+    fn fault() -> Fault {
+        Fault::placed(Step::Exec, Cause::Errno(Errno::NOENT), At::Arena(5))
+    }
 
     #[test]
     fn every_word_arrives() {
@@ -158,8 +152,8 @@ mod tests {
             Msg::Ready,
             Msg::Committed,
             Msg::Start,
-            Msg::Fault(FAULT),
-            Msg::Warning(FAULT),
+            Msg::Fault(fault()),
+            Msg::Warning(fault()),
         ];
         for word in words {
             two.send(word, None).unwrap();
@@ -172,17 +166,17 @@ mod tests {
     #[test]
     fn the_unexpected_is_a_fault() {
         let (one, two) = Wire::pair().unwrap();
-        two.send(Msg::Warning(FAULT), None).unwrap();
+        two.send(Msg::Warning(fault()), None).unwrap();
         two.send(Msg::Ready, None).unwrap();
         let mut warnings = 0;
         assert!(one.expect(Msg::Ready, &mut |_| warnings += 1).is_ok());
         assert_eq!(warnings, 1);
         two.send(Msg::Ready, None).unwrap();
         assert_eq!(
-            one.expect(Msg::Start, &mut |_| ()).unwrap_err().cause,
+            one.expect(Msg::Start, &mut |_| ()).unwrap_err().cause(),
             Cause::Protocol(6, 4)
         );
-        two.send(Msg::Fault(FAULT), None).unwrap();
-        assert_eq!(one.expect(Msg::Start, &mut |_| ()).unwrap_err(), FAULT);
+        two.send(Msg::Fault(fault()), None).unwrap();
+        assert_eq!(one.expect(Msg::Start, &mut |_| ()).unwrap_err(), fault());
     }
 }

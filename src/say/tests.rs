@@ -22,7 +22,7 @@ fn said(step: Step, cause: Cause, at: At) -> String {
     };
     let mut buffer = [0; 512];
     let mut line = Line::new(&mut buffer);
-    sentence(&mut line, &Fault { step, cause, at }, &scene);
+    sentence(&mut line, &Fault::placed(step, cause, at), &scene);
     String::from_utf8(line.into_bytes().to_vec()).unwrap()
 }
 

@@ -113,11 +113,7 @@ impl Live {
                 return Ok(());
             }
             if left == 0 {
-                return Err(Fault {
-                    step: Step::AwaitEnd,
-                    cause: Cause::Timeout(seconds),
-                    at,
-                });
+                return Err(Fault::placed(Step::AwaitEnd, Cause::Timeout(seconds), at));
             }
         }
     }

@@ -18,12 +18,12 @@ fn bad_documents_get_their_sentences() {
         match read(&doc, &mut pools()) {
             Ok(_) => writeln!(wrong, "{file}: is accepted"),
             Err(fault) => {
-                let got = match fault.cause {
+                let got = match fault.cause() {
                     Cause::Rule(got) => format!("{got:?}"),
                     Cause::Limit(got) => format!("{got:?}"),
                     other => format!("{other:?}"),
                 };
-                assert_eq!(fault.step, Step::ReadConfig);
+                assert_eq!(fault.step(), Step::ReadConfig);
                 writeln!(all, "{file}:{}", sentence(&doc, &fault)).expect("a string");
                 if got == rule {
                     Ok(())

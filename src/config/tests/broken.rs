@@ -175,7 +175,7 @@ fn no_document_panics_and_every_complaint_has_a_place() {
             Ok(_) => good += 1,
             Err(fault) => {
                 let said = sentence(&doc, &fault);
-                assert_ne!(fault.cause, Cause::Rule(Rule::Never), "{said}");
+                assert_ne!(fault.cause(), Cause::Rule(Rule::Never), "{said}");
                 if serde_json::from_slice::<Value>(&doc).is_ok() {
                     meaning += 1;
                 }
@@ -231,7 +231,7 @@ fn no_value_in_a_wrong_place_panics() {
             if let Err(fault) = read(&text, &mut pools) {
                 let said = sentence(&text, &fault);
                 assert_ne!(
-                    fault.cause,
+                    fault.cause(),
                     Cause::Rule(Rule::Never),
                     "{pointer} {other}: {said}"
                 );
@@ -267,7 +267,7 @@ fn size_and_depth() {
     assert!(read(&doc, &mut pools).is_ok());
     doc.push(b' ');
     let fault = read(&doc, &mut pools).expect_err("too large");
-    assert_eq!(fault.cause, Cause::Limit(Limit::CONFIG_BYTES));
+    assert_eq!(fault.cause(), Cause::Limit(Limit::CONFIG_BYTES));
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         for depth in [limits::CONFIG_DEPTH, limits::CONFIG_DEPTH + 1, 100_000] {
             let inner = depth - 1;

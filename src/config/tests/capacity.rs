@@ -22,7 +22,7 @@ fn holds(limit: Limit, frame: &str, entry: &str) {
     assert_eq!(done, Ok(()), "{limit:?} {frame}");
     let bad = many(&frame, entry, most + 1);
     let fault = read(bad.as_bytes(), &mut pools).expect_err("one too many");
-    assert_eq!(fault.cause, Cause::Limit(limit), "{frame}");
+    assert_eq!(fault.cause(), Cause::Limit(limit), "{frame}");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn id_mappings() {
     let mut pools = pools();
     assert!(read(many(frame, &mount, most).as_bytes(), &mut pools).is_ok());
     let fault = read(many(frame, &mount, most + 1).as_bytes(), &mut pools).expect_err("too many");
-    assert_eq!(fault.cause, Cause::Limit(Limit::ID_MAPPINGS_ALL));
+    assert_eq!(fault.cause(), Cause::Limit(Limit::ID_MAPPINGS_ALL));
 }
 
 #[test]
@@ -185,5 +185,5 @@ fn bytes_of_args_and_env() {
     let most = limits::ARG_BYTES - 6;
     assert!(read_process(process(most).as_bytes(), &mut pools).is_ok());
     let fault = read_process(process(most + 1).as_bytes(), &mut pools).expect_err("too many");
-    assert_eq!(fault.cause, Cause::Limit(Limit::ARG_BYTES));
+    assert_eq!(fault.cause(), Cause::Limit(Limit::ARG_BYTES));
 }

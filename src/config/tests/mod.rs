@@ -43,7 +43,7 @@ fn name(path: &Path) -> &str {
 /// A complaint as a person would see it.
 fn sentence(doc: &[u8], fault: &crate::error::Fault) -> String {
     use crate::error::{At, Cause};
-    let At::Byte(byte) = fault.at else {
+    let At::Byte(byte) = fault.at() else {
         panic!("{fault:?} is nowhere")
     };
     let (line, column) = super::locate(doc, byte);
@@ -51,7 +51,7 @@ fn sentence(doc: &[u8], fault: &crate::error::Fault) -> String {
     super::path(doc, byte, &mut |piece| path.extend_from_slice(piece));
     let snippet = super::snippet(doc, byte);
     let cut = !snippet.is_empty() && super::snippet_is_cut(doc, byte);
-    let text = match fault.cause {
+    let text = match fault.cause() {
         Cause::Rule(rule) => rule.text().to_owned(),
         Cause::Limit(limit) => format!("at most {} {}", limit.value(), limit.meaning()),
         other => panic!("{other:?}"),

@@ -119,10 +119,10 @@ impl Case {
 
     fn rule(&mut self, manager: Manager) -> (Rule, At) {
         let fault = self.make(manager).unwrap_err();
-        let Cause::Rule(rule) = fault.cause else {
+        let Cause::Rule(rule) = fault.cause() else {
             panic!("{fault:?}");
         };
-        (rule, fault.at)
+        (rule, fault.at())
     }
 }
 
@@ -220,7 +220,7 @@ fn limits_are_refused_and_no_limits_are_not() {
         let mut case = Case::new(Mode::V2, &[""], &[]);
         let linux = case.config.linux.as_mut().unwrap();
         change(linux.resources.as_mut().unwrap());
-        case.make(Manager::Cgroupfs).map_err(|fault| fault.cause)
+        case.make(Manager::Cgroupfs).map_err(|fault| fault.cause())
     };
     let later = Err(Cause::Rule(Rule::LaterLimits));
     assert_eq!(
