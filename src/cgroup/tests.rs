@@ -61,7 +61,7 @@ impl Way {
         });
         done.map_err(|fault| {
             remove(&self.record).unwrap();
-            fault.cause
+            fault.cause()
         })
     }
 
@@ -127,7 +127,7 @@ fn round(name: &str) {
         intent.hierarchies.mark(n, 1, 0);
     }
     let fault = remove(&intent).unwrap_err();
-    assert_eq!(fault.cause, Cause::Rule(Rule::CgroupStranger));
+    assert_eq!(fault.cause(), Cause::Rule(Rule::CgroupStranger));
     remove(&way.record).unwrap();
     assert!(way.gone());
     assert_eq!(reap(pid), 9);
