@@ -136,11 +136,11 @@ fn insist(record: &Record, mut busy: u64) -> Result<(), Fault> {
             return Err(Fault::rule(Step::RemoveCgroup, rule, row.at));
         }
         if waited > u64::from(PATIENCE) * SECOND {
-            return Err(Fault {
-                step: Step::RemoveCgroup,
-                cause: Cause::Timeout(PATIENCE),
-                at: row.at,
-            });
+            return Err(Fault::placed(
+                Step::RemoveCgroup,
+                Cause::Timeout(PATIENCE),
+                row.at,
+            ));
         }
         wait(&row, pause);
         pause = (pause * 2).min(50);
