@@ -19,6 +19,7 @@ pub use command::{CgroupManager, CreateArgs, Globals, LogFormat, Rootless};
 use crate::say::{Failure, Voice};
 use crate::sys::args::Args;
 use crate::sys::file::standard_descriptors;
+use crate::sys::sig::{bit, set_mask};
 use core::ffi::CStr;
 use flags::{Misuse, Parsed, Section, bad_value, boolean, parse, section};
 
@@ -26,6 +27,8 @@ use flags::{Misuse, Parsed, Section, bad_value, boolean, parse, section};
 const FAILED: i32 = 1;
 /// The exit code for a verb that does not exist, as runc has it.
 const NO_VERB: i32 = 3;
+const SIGPIPE: i32 = 13;
+const SIGXFSZ: i32 = 25;
 
 /// A verb with its flags and operands.
 struct Call {
@@ -59,6 +62,8 @@ impl<T: Into<Failure<'static>>> From<T> for Stop {
 #[must_use]
 pub fn main(args: Args) -> i32 {
     standard_descriptors();
+    // A closed pipe and a full disk quota are errors of write(2), not a death in the middle of something.
+    let _ = set_mask(bit(SIGPIPE) | bit(SIGXFSZ));
     let mut voice = Voice {
         log: None,
         format: LogFormat::Text,

@@ -142,7 +142,7 @@ table! {
         Exists = "container with given ID already exists",
         NoContainer = "container does not exist",
         NotRunning = "container not running",
-        HalfMade = "container does not exist: its creation was interrupted, `delete` removes what is left",
+        HalfMade = "container does not exist: its creation is under way, or was interrupted and `delete` removes what is left",
         Corrupt = "the state file is damaged; `delete --force` removes the container",
         NewerState = "the state file was written by a newer version",
         Held = "another process works on it",
