@@ -74,6 +74,8 @@ pub struct Pools {
     pub seccomp_names: Vec<Text, { limits::SECCOMP_NAMES }>,
     /// `linux.seccomp.syscalls[].args`.
     pub seccomp_args: Vec<SeccompArg, { limits::SECCOMP_ARGS }>,
+    /// A document has been read into them.
+    used: bool,
     /// Keys of the objects seen so far, for `scan`: offset of the object plus one, offset of the key.
     pub(super) keys: [(u32, u32); KEY_SLOTS],
 }
@@ -118,14 +120,18 @@ impl Pools {
             seccomp_rules: Vec::new(),
             seccomp_names: Vec::new(),
             seccomp_args: Vec::new(),
+            used: false,
             keys: [(0, 0); KEY_SLOTS],
         }
     }
 }
 
 impl Pools {
-    /// Empties every list.
+    /// Empties every list; fresh ones are left alone, since even to look at a length is a page fault each.
     pub(super) fn clear(&mut self) {
+        if !core::mem::replace(&mut self.used, true) {
+            return;
+        }
         self.env.clear();
         self.args.clear();
         self.groups.clear();
