@@ -161,7 +161,7 @@ table! {
         // plan/mounts.rs, plan/devices.rs
         PathTooLong = "a path has at most 4095 bytes",
         MountOnRoot = "a mount has a destination below \"/\"",
-        OnlyProcOnProc = "on /proc itself only a file system of type proc is mounted, and not as a bind mount",
+        OnlyProcOnProc = "on /proc itself only a file system of type proc is mounted, or a bind mount of all of one",
         OnlyLxcfsInProc = "below /proc only these are covered: cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo sys/kernel/ns_last_pid sys/crypto/fips_enabled",
         BindHasData = "a bind mount takes no options of a file system, and this is not an option of a mount",
         BindNeedsSource = "a bind mount needs a source",

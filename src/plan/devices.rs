@@ -6,8 +6,9 @@
 use super::Plan;
 use super::arena::Str;
 use super::make::Source;
-use super::mounts::{push, push_path};
+use super::mounts::push;
 use super::op::{Device, Kind, Op, When};
+use super::paths::push_path;
 use crate::config::DeviceKind;
 use crate::error::Fault;
 

@@ -6,11 +6,13 @@
 
 pub mod arena;
 pub mod cgroup;
+mod cgroup_mounts;
 mod devices;
 pub mod make;
 pub mod mounts;
 pub mod op;
 pub mod options;
+mod paths;
 pub mod process;
 pub mod route;
 
@@ -42,7 +44,7 @@ pub struct Plan {
     pub domainname: Option<Str>,
     /// Name of the session keyring; `None` keeps the caller's.
     pub keyring: Option<Str>,
-    /// Paths below /proc/sys, with their values.
+    /// Paths below /proc, with their values.
     pub sysctls: Vec<(Str, Str), SYSCTLS>,
     /// What becomes of the root filesystem.
     pub root: Setup,

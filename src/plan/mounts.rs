@@ -6,13 +6,12 @@
 
 use linux_raw_sys::general as k;
 
-use super::Plan;
 use super::arena::Str;
-use super::devices;
 use super::make::Source;
-use super::op::{Below, Kind, Mount, Op};
+use super::op::{Kind, Mount, Op};
 use super::options::{Flags, effect};
-use crate::cgroup::{Kinds, Mode};
+use super::paths::{push_host_path, push_path, push_text};
+use super::{Plan, cgroup_mounts, devices};
 use crate::config::{self, NamespaceKind, Propagation, Text};
 use crate::error::{At, Fault, Rule, Step};
 use crate::limits::Limit;
@@ -56,9 +55,6 @@ pub enum Way {
 
 /// The longest option that is looked up; all others are the file system's own.
 const WORD: usize = 16;
-
-/// The flags of the cgroup hierarchies.
-const PLAIN: u32 = k::MS_NOSUID | k::MS_NODEV | k::MS_NOEXEC;
 
 /// Files of procfs that lxcfs and the like may cover.
 const LXCFS: &[&[u8]] = &[
@@ -260,7 +256,7 @@ fn new(
     match fstype {
         b"proc" => mount.kind = Kind::Proc,
         b"sysfs" => mount.kind = Kind::Sysfs,
-        b"cgroup" => return cgroup(mount, plan),
+        b"cgroup" => return cgroup_mounts::plan(mount, plan),
         _ => {}
     }
     if mount.copy_up && !tmpfs {
@@ -280,99 +276,8 @@ fn new(
     push(plan, Op::Mount(mount))
 }
 
-/// Plans a mount of type `cgroup`: whatever the host has.
-fn cgroup(mut mount: Mount, plan: &mut Plan) -> Result<(), Fault> {
-    mount.data = Str::EMPTY;
-    match plan.cgroup.mode {
-        Mode::V2 => {
-            mount.kind = Kind::Cgroup2;
-            mount.fstype = plan.arena.push(b"cgroup2")?;
-            mount.source = match plan.cgroup.hierarchies.get(0) {
-                Some(row) => plan.arena.push(row.dir.to_bytes())?,
-                None => plan.arena.push(b"/sys/fs/cgroup")?,
-            };
-            mount.recursive = true;
-            push(plan, Op::Mount(mount))
-        }
-        // Nothing to show: an empty directory, so that nothing of the host shows through (CVE-2023-25809).
-        Mode::None => {
-            tmpfs(&mut mount, plan)?;
-            mount.seal = true;
-            push(plan, Op::Mount(mount))
-        }
-        Mode::V1 => {
-            let readonly = mount.set & k::MS_RDONLY;
-            tmpfs(&mut mount, plan)?;
-            mount.kind = Kind::Base;
-            mount.seal = readonly != 0;
-            push(plan, Op::Mount(mount))?;
-            for place in 0..plan.cgroup.hierarchies.len() {
-                hierarchy(place, PLAIN | readonly, plan)?;
-            }
-            Ok(())
-        }
-    }
-}
-
-/// The tmpfs at /sys/fs/cgroup.
-fn tmpfs(mount: &mut Mount, plan: &mut Plan) -> Result<(), Fault> {
-    mount.fstype = plan.arena.push(b"tmpfs")?;
-    mount.source = mount.fstype;
-    mount.data = plan.arena.push(b"mode=755")?;
-    mount.set = mount.set & !k::MS_RDONLY | PLAIN;
-    Ok(())
-}
-
-/// One v1 hierarchy in it, under the name that it has on the host; with links for controllers that share it.
-fn hierarchy(place: usize, set: u32, plan: &mut Plan) -> Result<(), Fault> {
-    let own = plan.namespaces.own(NamespaceKind::Cgroup);
-    let Plan { arena, cgroup, .. } = &mut *plan;
-    let Some(row) = cgroup.hierarchies.get(place) else {
-        return Ok(());
-    };
-    if row.kinds.has(Kinds::UNIFIED) {
-        return Ok(());
-    }
-    let name = row.mount.rsplit(|byte| *byte == b'/').next();
-    let name = arena.push(name.unwrap_or(row.mount))?;
-    let below = if own {
-        // A new mount of the hierarchy shows the namespace's part of it.
-        let title = row.controllers.strip_prefix(b"name=");
-        Below {
-            name,
-            source: arena.push(title.unwrap_or(b"cgroup"))?,
-            fstype: arena.push(b"cgroup")?,
-            data: arena.push(row.controllers)?,
-            set,
-        }
-    } else {
-        Below {
-            name,
-            source: arena.push(row.dir.to_bytes())?,
-            fstype: Str::EMPTY,
-            data: Str::EMPTY,
-            set,
-        }
-    };
-    let mut links = heapless::Vec::<Str, 16>::new();
-    if row.controllers.contains(&b',') {
-        for controller in row.controllers.split(|byte| *byte == b',') {
-            // More than sixteen controllers do not exist.
-            let _ = links.push(arena.push(controller)?);
-        }
-    }
-    push(plan, Op::Below(below))?;
-    for link in links {
-        let (name, text) = (link, below.name);
-        if plan.arena.bytes(name) != plan.arena.bytes(text) {
-            push(plan, Op::LinkBelow { name, text })?;
-        }
-    }
-    Ok(())
-}
-
-/// Where nothing may be mounted: "/", and /proc for anything but procfs and the files that lxcfs gives. A bind mount on
-/// /proc itself is refused: whether its source is a procfs, and whose, nobody would know later.
+/// Where nothing may be mounted: "/", and /proc for anything but procfs and the files that lxcfs gives. Whether what is
+/// bound on /proc is a procfs is seen when it is opened.
 fn check_target(target: &[u8], bind: bool, proc: bool) -> Result<(), Rule> {
     if target == b"/" {
         return Err(Rule::MountOnRoot);
@@ -381,7 +286,7 @@ fn check_target(target: &[u8], bind: bool, proc: bool) -> Result<(), Rule> {
         return Ok(());
     };
     match rest {
-        b"" if proc && !bind => Ok(()),
+        b"" if proc || bind => Ok(()),
         b"" => Err(Rule::OnlyProcOnProc),
         [b'/', file @ ..] if !LXCFS.contains(&file) => Err(Rule::OnlyLxcfsInProc),
         _ => Ok(()),
@@ -415,44 +320,6 @@ fn data(options: &[Text], doc: &[u8], plan: &mut Plan) -> Result<Str, Fault> {
     all.map_err(|fault| fault.or_at(first.place()))
 }
 
-/// Adds a path of the container: absolute and cleaned.
-pub(super) fn push_path(plan: &mut Plan, text: Text, doc: &[u8]) -> Result<Str, Fault> {
-    let mut path = Path::new();
-    for byte in text.bytes(doc) {
-        path.byte(byte);
-    }
-    match path.finish() {
-        Some(bytes) => plan
-            .arena
-            .push(bytes)
-            .map_err(|fault| fault.or_at(text.place())),
-        None => Err(rule(Rule::PathTooLong, text.place())),
-    }
-}
-
-/// Adds a path of the host: absolute, or below the bundle. Its links and ".." are the host's affair.
-fn push_host_path(plan: &mut Plan, text: Text, doc: &[u8]) -> Result<Str, Fault> {
-    if text.starts_with(doc, b'/') {
-        return push_text(plan, text, doc);
-    }
-    let mut prefix = [0; PATH];
-    let bundle = plan.arena.bytes(plan.bundle);
-    let length = bundle.len();
-    let too_long = rule(Rule::PathTooLong, text.place());
-    prefix
-        .get_mut(..length)
-        .ok_or(too_long)?
-        .copy_from_slice(bundle);
-    let prefix = prefix.iter().take(length).copied();
-    let whole = prefix.chain(*b"/").chain(text.bytes(doc));
-    let pushed = plan.arena.push_iter(whole);
-    pushed.map_err(|fault| fault.or_at(text.place()))
-}
-
-fn push_text(plan: &mut Plan, text: Text, doc: &[u8]) -> Result<Str, Fault> {
-    super::route::push(&mut plan.arena, text, doc)
-}
-
 /// Adds an operation.
 pub(super) fn push(plan: &mut Plan, op: Op) -> Result<(), Fault> {
     let full = Fault::limit(Step::MakePlan, Limit::OPS, At::Nothing);
@@ -463,150 +330,5 @@ fn rule(rule: Rule, at: At) -> Fault {
     Fault::rule(Step::MakePlan, rule, at)
 }
 
-/// PATH_MAX of the kernel.
-const PATH: usize = 4096;
-
-/// A path being cleaned, as text: absolute, no empty component, no ".", and ".." takes back the one before. Links are
-/// not known here, so that ".." behind one means what it says, as in other runtimes.
-struct Path {
-    bytes: [u8; PATH],
-    length: usize,
-    /// The slash before the component being read.
-    start: usize,
-    fits: bool,
-}
-
-impl Path {
-    fn new() -> Self {
-        let mut bytes = [0; PATH];
-        if let Some(first) = bytes.first_mut() {
-            *first = b'/';
-        }
-        Self {
-            bytes,
-            length: 1,
-            start: 0,
-            fits: true,
-        }
-    }
-
-    fn byte(&mut self, byte: u8) {
-        if byte == b'/' {
-            self.close();
-            self.start = self.length;
-        }
-        // One byte is left for the NUL.
-        match self.bytes.get_mut(self.length) {
-            Some(place) if self.length + 1 < PATH => *place = byte,
-            _ => self.fits = false,
-        }
-        self.length += usize::from(self.fits);
-    }
-
-    /// Ends a component.
-    fn close(&mut self) {
-        match self.bytes.get(self.start + 1..self.length) {
-            Some(b"" | b".") => self.length = self.start,
-            Some(b"..") => {
-                let before = self.bytes.get(..self.start).unwrap_or(&[]);
-                self.length = before.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-            }
-            _ => {}
-        }
-    }
-
-    /// The whole; `None` when it does not fit.
-    fn finish(&mut self) -> Option<&[u8]> {
-        self.close();
-        if self.length == 0 {
-            return Some(b"/");
-        }
-        self.bytes.get(..self.length).filter(|_| self.fits)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{Path, check_target, k, propagation};
-    use crate::config::Propagation;
-    use crate::error::Rule;
-
-    fn clean(path: &str) -> Option<String> {
-        let mut cleaned = Path::new();
-        for byte in path.bytes() {
-            cleaned.byte(byte);
-        }
-        let bytes = cleaned.finish()?;
-        Some(String::from_utf8(bytes.to_vec()).unwrap())
-    }
-
-    #[test]
-    fn paths_are_cleaned() {
-        let table = [
-            ("/dev/pts", "/dev/pts"),
-            ("dev//pts/", "/dev/pts"),
-            ("/./proc/", "/proc"),
-            ("/proc/../proc", "/proc"),
-            ("/..", "/"),
-            ("/a/b/../../../c", "/c"),
-            ("/a/..", "/"),
-            ("/a/...", "/a/..."),
-            ("/a/.b/..c", "/a/.b/..c"),
-            ("", "/"),
-            (".", "/"),
-            ("..", "/"),
-            ("//", "/"),
-            ("a", "/a"),
-        ];
-        for (path, want) in table {
-            assert_eq!(clean(path).as_deref(), Some(want), "{path}");
-        }
-        let longest = format!("/{}", "x".repeat(4094));
-        assert_eq!(clean(&longest).as_deref(), Some(&longest[..]));
-        assert_eq!(clean(&format!("{longest}x")), None);
-    }
-
-    #[test]
-    fn targets() {
-        let table: [(&str, bool, bool, Result<(), Rule>); 16] = [
-            ("/", false, false, Err(Rule::MountOnRoot)),
-            ("/", true, false, Err(Rule::MountOnRoot)),
-            ("/proc", false, true, Ok(())),
-            ("/proc", false, false, Err(Rule::OnlyProcOnProc)),
-            ("/proc", true, false, Err(Rule::OnlyProcOnProc)),
-            ("/proc", true, true, Err(Rule::OnlyProcOnProc)),
-            ("/proc/self", true, false, Err(Rule::OnlyLxcfsInProc)),
-            ("/proc/sys", false, false, Err(Rule::OnlyLxcfsInProc)),
-            ("/proc/1/attr", true, false, Err(Rule::OnlyLxcfsInProc)),
-            ("/proc/cpuinfo/x", true, false, Err(Rule::OnlyLxcfsInProc)),
-            ("/proc/cpuinfo", true, false, Ok(())),
-            ("/proc/sys/kernel/ns_last_pid", true, false, Ok(())),
-            ("/proc/sys/crypto/fips_enabled", true, false, Ok(())),
-            ("/procfs", true, false, Ok(())),
-            ("/sys", false, false, Ok(())),
-            ("/data/proc", false, true, Ok(())),
-        ];
-        for (target, bind, proc, want) in table {
-            assert_eq!(
-                check_target(target.as_bytes(), bind, proc),
-                want,
-                "{target}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_first_propagation_never_is_unbindable() {
-        use Propagation::{Private, RecShared, RecUnbindable, Shared, Slave};
-        let slave = k::MS_SLAVE | k::MS_REC;
-        let private = k::MS_PRIVATE | k::MS_REC;
-        assert_eq!(propagation(None), (slave, 0));
-        assert_eq!(propagation(Some(Slave)), (slave, 0));
-        assert_eq!(propagation(Some(Private)), (private, 0));
-        assert_eq!(propagation(Some(Shared)), (k::MS_SHARED, k::MS_SHARED));
-        let shared = k::MS_SHARED | k::MS_REC;
-        assert_eq!(propagation(Some(RecShared)), (shared, shared));
-        let last = k::MS_UNBINDABLE | k::MS_REC;
-        assert_eq!(propagation(Some(RecUnbindable)), (private, last));
-    }
-}
+mod tests;

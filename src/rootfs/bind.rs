@@ -7,7 +7,7 @@ use linux_raw_sys::general as k;
 use rustix::fs::{FileType, OFlags};
 
 use super::{Rootfs, attributes, mount};
-use crate::error::{Context, Errno, Fault, Step};
+use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::SelfFd;
 use crate::fs::root::Leaf;
 use crate::plan::arena::Arena;
@@ -31,6 +31,7 @@ pub(super) fn bind<const N: usize>(
         Err(Errno::NOSYS | Errno::PERM) => return classic(rootfs, op, source, target),
         answer => answer.step(Step::OpenSource)?,
     };
+    real_proc(target, &tree)?;
     let place = place(rootfs, target, &tree)?;
     let mut late = false;
     if attributes::named(op) {
@@ -51,6 +52,9 @@ pub(super) fn bind<const N: usize>(
 
 /// The mount point: what is there, or a directory for a directory and a file for anything else.
 fn place(rootfs: &Rootfs<'_>, target: &CStr, source: &OwnedFd) -> Result<OwnedFd, Fault> {
+    if target == c"/proc" {
+        return mount::plain(rootfs.root(), target);
+    }
     let (place, _) = mount::place(rootfs, target, || {
         let directory = mount::file_type(source)? == FileType::Directory;
         Ok(if directory {
@@ -62,6 +66,21 @@ fn place(rootfs: &Rootfs<'_>, target: &CStr, source: &OwnedFd) -> Result<OwnedFd
     Ok(place)
 }
 
+/// What is bound on /proc is the whole of a procfs.
+fn real_proc(target: &CStr, source: &OwnedFd) -> Result<(), Fault> {
+    if target != c"/proc" {
+        return Ok(());
+    }
+    let kind = path::fs_type(source).step(Step::OpenSource)?;
+    // Its root has inode 1.
+    let root = rustix::fs::fstat(source).step(Step::OpenSource)?.st_ino == 1;
+    if kind == k::PROC_SUPER_MAGIC && root {
+        return Ok(());
+    }
+    let rule = Rule::OnlyProcOnProc;
+    Err(Fault::rule(Step::OpenSource, rule, At::Nothing))
+}
+
 /// The same with mount(2): bound, found again, remounted with its flags.
 fn classic(
     rootfs: &Rootfs<'_>,
@@ -70,6 +89,7 @@ fn classic(
     target: &CStr,
 ) -> Result<OwnedFd, Fault> {
     let source = path::openat(path::cwd(), source, OFlags::PATH).step(Step::OpenSource)?;
+    real_proc(target, &source)?;
     let place = place(rootfs, target, &source)?;
     let flags = k::MS_BIND | if op.recursive { k::MS_REC } else { 0 };
     let (from, to) = (SelfFd::of(&source), SelfFd::of(&place));

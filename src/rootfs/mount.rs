@@ -24,6 +24,12 @@ pub(super) fn mount<const N: usize>(
     op: &Mount,
     arena: &Arena<N>,
 ) -> Result<(), Fault> {
+    // What covers it takes its place in the look-up of masked paths.
+    match arena.bytes(op.target) {
+        b"/proc" => rootfs.procfs = None,
+        b"/sys" => rootfs.sysfs = None,
+        _ => {}
+    }
     let top = match op.kind {
         Kind::Bind => Some(bind::bind(rootfs, op, arena.cstr(op.source), arena)?),
         Kind::Remount => return remount(rootfs, op, arena),
@@ -39,13 +45,10 @@ pub(super) fn mount<const N: usize>(
     for flags in op.propagation.flags() {
         sys::mount(c"", place.path(), c"", flags, c"").step(Step::SetMountFlags)?;
     }
-    match op.kind {
-        Kind::Base => rootfs.base = Some(top),
-        Kind::Proc if arena.bytes(op.target) == b"/proc" => rootfs.procfs = Some(top),
-        Kind::Sysfs if arena.bytes(op.target) == b"/sys" => rootfs.sysfs = Some(top),
-        // What covers them takes their place in the look-up of masked paths.
-        _ if arena.bytes(op.target) == b"/proc" => rootfs.procfs = None,
-        _ if arena.bytes(op.target) == b"/sys" => rootfs.sysfs = None,
+    match (op.kind, arena.bytes(op.target)) {
+        (Kind::Base, _) => rootfs.base = Some(top),
+        (Kind::Proc | Kind::Bind, b"/proc") => rootfs.procfs = Some(top),
+        (Kind::Sysfs, b"/sys") => rootfs.sysfs = Some(top),
         _ => {}
     }
     Ok(())
@@ -106,7 +109,11 @@ pub(super) fn place(
 
 /// The mount point of procfs or sysfs: a link here would put it elsewhere, and everything that trusts /proc with it
 /// (CVE-2019-19921, CVE-2023-27561).
-fn plain(root: Root<'_>, target: &CStr) -> Result<OwnedFd, Fault> {
+///
+/// # Errors
+///
+/// `Rule::PlainDirectory`.
+pub(super) fn plain(root: Root<'_>, target: &CStr) -> Result<OwnedFd, Fault> {
     let plain = match root.plain_directory(target) {
         Err(Errno::NOENT) => {
             let made = root.make_missing(target, Leaf::Directory, 0o755);

@@ -1,0 +1,395 @@
+//! Documents to operations.
+#![forbid(unsafe_code)]
+
+use std::sync::{Mutex, PoisonError};
+
+use super::{Way, check_target, k, propagation};
+use crate::cgroup::Mode;
+use crate::config::{self, Pools, Propagation};
+use crate::error::{At, Cause, Fault, Rule};
+use crate::plan::make::Source;
+use crate::plan::op::{Op, describe};
+use crate::plan::{Plan, route};
+
+/// Too large for the stack of a test.
+static ROOM: Mutex<(Pools, Plan)> = Mutex::new((Pools::new(), Plan::new()));
+
+/// What `use_plan` sees of the plan for a document, whose host has cgroups of this kind.
+fn plan<T>(doc: &str, mode: Mode, way: Way, use_plan: impl FnOnce(&Plan) -> T) -> Result<T, Fault> {
+    let mut room = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
+    let (pools, plan) = &mut *room;
+    let config = config::read(doc.as_bytes(), pools)?;
+    plan.ops.clear();
+    plan.root = super::Setup::NONE;
+    plan.root.way = way;
+    plan.namespaces = route::Namespaces::new();
+    plan.cgroup.mode = mode;
+    plan.cgroup.hierarchies.clear();
+    let rows = [
+        ("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct"),
+        ("memory", "/sys/fs/cgroup/memory"),
+        ("name=systemd", "/sys/fs/cgroup/systemd"),
+        ("", "/sys/fs/cgroup/unified"),
+    ];
+    let rows = match mode {
+        Mode::V1 => &rows[..],
+        _ => &rows[3..],
+    };
+    for (controllers, mount) in rows {
+        let hierarchies = &mut plan.cgroup.hierarchies;
+        hierarchies.push(controllers.as_bytes(), mount.as_bytes(), &[b"/c1"])?;
+    }
+    plan.bundle = plan.arena.push(b"/bundle")?;
+    plan.rootfs = plan.arena.push(b"/bundle/rootfs")?;
+    let doc = doc.as_bytes();
+    route::make(&config, pools, doc, &mut plan.arena, &mut plan.namespaces)?;
+    let config = &config;
+    super::make(Source { config, pools, doc }, plan)?;
+    Ok(use_plan(plan))
+}
+
+/// A document with these mounts and this in its `linux` object.
+fn document(mounts: &str, linux: &str) -> String {
+    let comma = if linux.is_empty() { "" } else { "," };
+    format!(
+        r#"{{"ociVersion": "1.0.2", "root": {{"path": "rootfs"}}, "process": {{"cwd": "/w/x", "args": ["a"]}},
+            "mounts": [{mounts}], "linux": {{"namespaces": [{{"type": "mount"}}]{comma} {linux}}}}}"#
+    )
+}
+
+/// One mount entry.
+fn entry(destination: &str, kind: &str, source: &str, options: &str) -> String {
+    let options: Vec<_> = options
+        .split(' ')
+        .filter(|option| !option.is_empty())
+        .map(|option| format!("{option:?}"))
+        .collect();
+    let options = options.join(",");
+    format!(
+        r#"{{"destination": {destination:?}, "type": {kind:?}, "source": {source:?}, "options": [{options}]}}"#
+    )
+}
+
+/// All operations in words.
+fn words(plan: &Plan) -> Vec<String> {
+    let word = |op: &Op| {
+        let mut text = Vec::new();
+        describe(op, &plan.arena, &mut |piece| text.extend_from_slice(piece));
+        String::from_utf8(text).unwrap()
+    };
+    plan.ops.iter().map(word).collect()
+}
+
+/// The words of the operations for one mount, or the rule that it breaks.
+fn one(destination: &str, kind: &str, source: &str, options: &str) -> Result<Vec<String>, Rule> {
+    let doc = document(&entry(destination, kind, source, options), "");
+    let mounts = |plan: &Plan| {
+        let not = ["device", "symbolic", "directory"];
+        let all = words(plan).into_iter();
+        all.filter(|op| !not.iter().any(|start| op.starts_with(start)))
+            .collect()
+    };
+    plan(&doc, Mode::None, Way::Pivot, mounts).map_err(|fault| match (fault.cause(), fault.at()) {
+        (Cause::Rule(rule), At::Byte(_)) => rule,
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
+fn mounts_in_words() {
+    let table: [(&str, &str, &str, &str, &[&str]); 14] = [
+        (
+            "/dev/shm",
+            "tmpfs",
+            "shm",
+            "nosuid noexec mode=1777 size=64k",
+            &["mount of tmpfs from shm at /dev/shm (noexec,nosuid,mode=1777,size=64k)"],
+        ),
+        (
+            "/t",
+            "tmpfs",
+            "tmpfs",
+            "ro",
+            &["mount of tmpfs at /t (ro)", "read-only mount /t"],
+        ),
+        ("/t", "tmpfs", "", "ro rw", &["mount of tmpfs at /t (rw)"]),
+        (
+            "/dev",
+            "devtmpfs",
+            "",
+            "ro",
+            &["mount of devtmpfs at /dev (ro)", "read-only mount /dev"],
+        ),
+        (
+            "/t",
+            "tmpfs",
+            "tmpfs",
+            "defaults",
+            &["mount of tmpfs at /t"],
+        ),
+        (
+            "/t",
+            "tmpfs",
+            "tmpfs",
+            "tmpcopyup private rslave",
+            &["mount of tmpfs at /t (private,rslave,tmpcopyup)"],
+        ),
+        (
+            "d/../data/",
+            "none",
+            "/src",
+            "bind ro",
+            &["bind mount of /src at /data (bind,ro)"],
+        ),
+        (
+            "/data",
+            "bind",
+            "src/../x",
+            "rbind",
+            &["bind mount of /bundle/src/../x at /data (rbind)"],
+        ),
+        (
+            "/data",
+            "",
+            "/s",
+            "rbind rro rnoatime",
+            &["bind mount of /s at /data (rbind,rnoatime,rro)"],
+        ),
+        (
+            "/data",
+            "",
+            "/s",
+            "bind nosuid suid",
+            &["bind mount of /s at /data (bind,suid)"],
+        ),
+        ("/proc", "proc", "proc", "", &["mount of proc at /proc"]),
+        (
+            "/proc/meminfo",
+            "",
+            "/s",
+            "bind",
+            &["bind mount of /s at /proc/meminfo (bind)"],
+        ),
+        (
+            "/x",
+            "none",
+            "none",
+            "remount ro nosuid",
+            &["remount of /x (nosuid,remount,ro)"],
+        ),
+        (
+            "/o",
+            "overlay",
+            "overlay",
+            "lowerdir=/a:/b upperdir=/c workdir=/d iversion",
+            &["mount of overlay at /o (iversion,lowerdir=/a:/b,upperdir=/c,workdir=/d)"],
+        ),
+    ];
+    for (destination, kind, source, options, want) in table {
+        let got = one(destination, kind, source, options).unwrap();
+        assert_eq!(got, want, "{destination} {kind} {options}");
+    }
+}
+
+#[test]
+fn mounts_that_are_refused() {
+    let table = [
+        ("/", "tmpfs", "tmpfs", "", Rule::MountOnRoot),
+        ("/a/..", "tmpfs", "tmpfs", "", Rule::MountOnRoot),
+        ("/proc", "tmpfs", "tmpfs", "", Rule::OnlyProcOnProc),
+        ("/./proc/1/attr", "", "/s", "bind", Rule::OnlyLxcfsInProc),
+        ("/x", "", "/s", "bind size=5", Rule::BindHasData),
+        ("/x", "none", "", "bind", Rule::BindNeedsSource),
+        ("/x", "", "/s", "", Rule::MountNeedsType),
+        ("/x", "bind", "/s", "ro", Rule::TypeBind),
+        ("/x", "", "/s", "bind idmap", Rule::LaterIdMap),
+        ("/x", "proc", "proc", "tmpcopyup", Rule::CopyUpTmpfs),
+        (
+            "/x",
+            "tmpfs",
+            "",
+            "shared slave shared slave shared slave shared slave shared",
+            Rule::TooManyPropagations,
+        ),
+    ];
+    for (destination, kind, source, options, rule) in table {
+        let got = one(destination, kind, source, options);
+        assert_eq!(got, Err(rule), "{destination} {kind} {options}");
+    }
+}
+
+#[test]
+fn cgroup_mounts() {
+    let doc = |namespace: &str| {
+        let text = document(
+            &entry("/sys/fs/cgroup", "cgroup", "cgroup", "ro nosuid relatime"),
+            "",
+        );
+        text.replace(
+            r#"{"type": "mount"}"#,
+            &format!(r#"{{"type": "mount"}}{namespace}"#),
+        )
+    };
+    let own = doc(r#", {"type": "cgroup"}"#);
+    let ops = |doc: &str, mode| {
+        plan(doc, mode, Way::Pivot, |plan| {
+            let mut ops = words(plan);
+            ops.retain(|op| op.contains("cgroup") || op.contains("cpu") || op.contains("tmpfs"));
+            let below = plan.ops.iter().find_map(|op| match op {
+                Op::Below(below) => Some(*below),
+                _ => None,
+            });
+            let text = |text| String::from_utf8(plan.arena.bytes(text).to_vec()).unwrap();
+            (
+                ops,
+                below.map(|below| (text(below.source), text(below.fstype), text(below.data))),
+            )
+        })
+        .unwrap()
+    };
+    let (list, below) = ops(&own, Mode::V1);
+    let tmpfs = "mount of tmpfs at /sys/fs/cgroup (nodev,noexec,nosuid,relatime,ro,mode=755)";
+    assert_eq!(
+        list,
+        [
+            tmpfs,
+            "cgroup hierarchy cpu,cpuacct",
+            "symbolic link cpu",
+            "symbolic link cpuacct",
+            "cgroup hierarchy memory",
+            "cgroup hierarchy systemd",
+            "read-only mount /sys/fs/cgroup",
+        ]
+    );
+    let three = |a: &str, b: &str, c: &str| Some((a.into(), b.into(), c.into()));
+    assert_eq!(below, three("cgroup", "cgroup", "cpu,cpuacct"));
+    let (_, below) = ops(&doc(""), Mode::V1);
+    assert_eq!(below, three("/sys/fs/cgroup/cpu,cpuacct/c1", "", ""));
+    let (list, _) = ops(&own, Mode::V2);
+    let cgroup2 =
+        "mount of cgroup2 from /sys/fs/cgroup/unified/c1 at /sys/fs/cgroup (nosuid,relatime,ro)";
+    assert_eq!(list, [cgroup2]);
+    let (list, _) = ops(&own, Mode::None);
+    assert_eq!(list, [tmpfs, "read-only mount /sys/fs/cgroup"]);
+}
+
+#[test]
+fn what_dev_holds() {
+    let devices = r#""devices": [{"type": "c", "path": "/dev/null", "major": 1, "minor": 3, "fileMode": 432, "uid": 7},
+        {"type": "p", "path": "/var/pipe"}, {"type": "c", "path": "/dev/ptmx", "major": 5, "minor": 2}]"#;
+    let list = |mounts: &str| {
+        plan(&document(mounts, devices), Mode::None, Way::Pivot, |plan| {
+            let null = plan.ops.iter().find_map(|op| match op {
+                Op::Device(device) => Some((device.mode, device.uid)),
+                _ => None,
+            });
+            (words(plan), null)
+        })
+        .unwrap()
+    };
+    let (all, null) = list("");
+    assert_eq!(null, Some((0o020_660, 7)));
+    let want = "device /dev/null,device /var/pipe,device /dev/zero,device /dev/full,device /dev/random,\
+                device /dev/urandom,device /dev/tty,symbolic link /dev/fd,symbolic link /dev/stdin,\
+                symbolic link /dev/stdout,symbolic link /dev/stderr,symbolic link /dev/core,\
+                symbolic link /dev/ptmx,directory /w/x";
+    assert_eq!(all.join(","), want);
+    // A /dev from elsewhere is left alone; a mount on a device, too.
+    let (all, _) = list(&entry("/dev", "", "/dev", "rbind"));
+    assert_eq!(
+        all,
+        [
+            "bind mount of /dev at /dev (rbind)",
+            "device /var/pipe",
+            "directory /w/x"
+        ]
+    );
+    let (all, _) = list(&entry("/dev/random", "", "/dev/urandom", "bind"));
+    assert!(!all.contains(&"device /dev/random".to_string()));
+}
+
+#[test]
+fn order_and_ways() {
+    let linux = r#""rootfsPropagation": "shared", "maskedPaths": ["/proc/kcore", "/x/../y"],
+                   "readonlyPaths": ["/proc/sys"]"#;
+    let doc = document(&entry("/t", "tmpfs", "tmpfs", "ro"), linux);
+    let doc = doc.replace(r#""rootfs"}"#, r#""rootfs", "readonly": true}"#);
+    let (late, setup) = plan(&doc, Mode::None, Way::Pivot, |plan| {
+        (words(plan).split_off(plan.root.before as usize), plan.root)
+    })
+    .unwrap();
+    assert_eq!(
+        late,
+        [
+            "propagation of the root",
+            "read-only path /proc/sys",
+            "masked path /proc/kcore",
+            "masked path /y",
+            "read-only mount /t",
+            "read-only mount /",
+        ]
+    );
+    assert_eq!((setup.way, setup.masks), (Way::Pivot, true));
+    assert_eq!(setup.propagation, k::MS_SHARED);
+    // Without a mount namespace all of that would be done to the host.
+    let host = document(&entry("/t", "tmpfs", "tmpfs", ""), "");
+    let host = host.replace(r#"{"type": "mount"}"#, r#"{"type": "pid"}"#);
+    let rule = |fault: Fault| fault.cause();
+    let refused = plan(&host, Mode::None, Way::Pivot, |_| ()).map_err(rule);
+    assert_eq!(refused, Err(Cause::Rule(Rule::NeedsMountNamespace)));
+    let bare = document("", "").replace(r#"{"type": "mount"}"#, "");
+    let way = plan(&bare, Mode::None, Way::Pivot, |plan| plan.root.way);
+    assert_eq!(way, Ok(Way::Chroot));
+    let private = document("", r#""rootfsPropagation": "rprivate""#);
+    let refused = plan(&private, Mode::None, Way::Move, |_| ()).map_err(rule);
+    assert_eq!(refused, Err(Cause::Rule(Rule::PrivateNoPivot)));
+    let way = plan(&document("", ""), Mode::None, Way::Move, |plan| {
+        plan.root.way
+    });
+    assert_eq!(way, Ok(Way::Move));
+}
+
+#[test]
+fn targets() {
+    let table: [(&str, bool, bool, Result<(), Rule>); 16] = [
+        ("/", false, false, Err(Rule::MountOnRoot)),
+        ("/", true, false, Err(Rule::MountOnRoot)),
+        ("/proc", false, true, Ok(())),
+        ("/proc", false, false, Err(Rule::OnlyProcOnProc)),
+        ("/proc", true, false, Ok(())),
+        ("/proc", true, true, Ok(())),
+        ("/proc/self", true, false, Err(Rule::OnlyLxcfsInProc)),
+        ("/proc/sys", false, false, Err(Rule::OnlyLxcfsInProc)),
+        ("/proc/1/attr", true, false, Err(Rule::OnlyLxcfsInProc)),
+        ("/proc/cpuinfo/x", true, false, Err(Rule::OnlyLxcfsInProc)),
+        ("/proc/cpuinfo", true, false, Ok(())),
+        ("/proc/sys/kernel/ns_last_pid", true, false, Ok(())),
+        ("/proc/sys/crypto/fips_enabled", true, false, Ok(())),
+        ("/procfs", true, false, Ok(())),
+        ("/sys", false, false, Ok(())),
+        ("/data/proc", false, true, Ok(())),
+    ];
+    for (target, bind, proc, want) in table {
+        assert_eq!(
+            check_target(target.as_bytes(), bind, proc),
+            want,
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn the_first_propagation_never_is_unbindable() {
+    use Propagation::{Private, RecShared, RecUnbindable, Shared, Slave};
+    let slave = k::MS_SLAVE | k::MS_REC;
+    let private = k::MS_PRIVATE | k::MS_REC;
+    assert_eq!(propagation(None), (slave, 0));
+    assert_eq!(propagation(Some(Slave)), (slave, 0));
+    assert_eq!(propagation(Some(Private)), (private, 0));
+    assert_eq!(propagation(Some(Shared)), (k::MS_SHARED, k::MS_SHARED));
+    let shared = k::MS_SHARED | k::MS_REC;
+    assert_eq!(propagation(Some(RecShared)), (shared, shared));
+    let last = k::MS_UNBINDABLE | k::MS_REC;
+    assert_eq!(propagation(Some(RecUnbindable)), (private, last));
+}
