@@ -186,7 +186,7 @@ fn malformed_values(t: &T) {
             "ociVersion",
             "",
         ),
-        ("\"cwd\": \"/\"", "\"cwd\": null", "process", ""),
+        ("\"cwd\": \"/\"", "\"cwd\": 5", "process.cwd", ""),
         (
             "\"cwd\": \"/\"",
             "\"cwd\": \"relative\"",
@@ -202,7 +202,7 @@ fn malformed_values(t: &T) {
             "\"uid\": 0",
             "\"uid\": 0, \"umask\": 512",
             "process.user.umask",
-            "cwd",
+            "",
         ),
         (
             "\"uid\": 0",
@@ -248,7 +248,7 @@ fn malformed_values(t: &T) {
             "process.scheduler.policy",
             "",
         ),
-        ("\"path\": \"rootfs\"", "\"path\": \"\"", "root.path", ""),
+        ("\"path\": \"rootfs\"", "\"path\": \"\"", "root", ""),
         (
             "\"readonly\": false",
             "\"readonly\": \"false\"",
