@@ -535,7 +535,7 @@ fn devices_allowed(t: &T) {
                 "/dev/null",
             ],
         );
-        assert_eq!(out.lines()[0]["errno"], "EPERM", "{}", out.stdout);
+        assert_eq!(out.lines()[1]["errno"], "EPERM", "{}", out.stdout);
         assert_eq!(out.lines()[2]["ok"], true, "{}", out.stdout);
     }
 }

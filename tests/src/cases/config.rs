@@ -351,8 +351,10 @@ fn malformed_values(t: &T) {
         assert!(message.contains(word), "{broken}: no {word} in: {message}");
         assert_eq!(message.trim_end().lines().count(), 1, "{broken}: {message}");
         let (line, _) = position(&good, property);
+        // A property that is missing or empty is complained about at its object, one line above.
+        let places = [format!(":{line}:"), format!(":{}:", line - 1)];
         assert!(
-            message.contains(&format!("{line}:")),
+            places.iter().any(|place| message.contains(place)),
             "{broken} is in line {line}: {message}"
         );
     }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("limits", &[]),
-    ("say", &["sys"]),
+    ("say", &["sys", "config", "plan", "run"]),
     ("sys", &[]),
     ("fs", &["sys"]),
     ("host", &["sys", "fs", "cgroup"]),
@@ -105,6 +105,13 @@ pub fn main(args: &[String]) -> ExitCode {
     }
     let mut broken = 0;
     for path in all {
+        // Test modules in files of their own are std code.
+        if path
+            .iter()
+            .any(|part| part == "tests" || part == "tests.rs")
+        {
+            continue;
+        }
         let short = path.strip_prefix(&src).unwrap_or(&path).to_path_buf();
         let text = fs::read_to_string(&path).unwrap_or_default();
         for line in complaints(&short, &text) {
@@ -116,6 +123,7 @@ pub fn main(args: &[String]) -> ExitCode {
     ExitCode::from(u8::from(broken > 0))
 }
 
+/// What a file does that it may not do.
 fn complaints(path: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let first = path
