@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::case::{cannot, skip};
 use crate::witness;
@@ -70,6 +71,13 @@ impl Facts {
             None => skip(format!("{name} is not installed")),
         }
     }
+}
+
+/// A time-out of this many seconds on a machine at its usual pace; `OCILET_TESTS_PATIENCE=N` multiplies it.
+pub fn patience(seconds: u64) -> Duration {
+    let factor = std::env::var("OCILET_TESTS_PATIENCE").ok();
+    let factor = factor.and_then(|text| text.parse().ok()).unwrap_or(1);
+    Duration::from_secs(seconds * factor)
 }
 
 /// Looks a program up in the usual directories.

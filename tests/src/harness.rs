@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::case::{Case, Outcome, Skip};
 use crate::facts::Facts;
+use crate::facts::patience;
 use crate::runtime::Cmd;
 use crate::{cases, kernel, shim, witness};
 
@@ -235,7 +236,7 @@ fn supervise(case: &'static Case, ocilet: &Path) -> Outcome {
 
 fn await_outcome(receiver: &Receiver<Outcome>, seconds: u64) -> Outcome {
     receiver
-        .recv_timeout(Duration::from_secs(seconds))
+        .recv_timeout(patience(seconds))
         .unwrap_or_else(|_| {
             let mut text = format!("no end after {seconds} s; processes:");
             for (pid, state) in witness::descendants(std::process::id() as i32) {

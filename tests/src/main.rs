@@ -32,6 +32,7 @@ ocilet-tests run [--filter WORD]... [--skip WORD]... [--ocilet PATH] [--cgroup v
     --cgroup v2      hides the cgroup mounts of the machine behind a fresh cgroup2 (private mount namespaces)
     --shim PROFILE   ocilet meets a kernel of that age: 5.10, 5.4, 4.19 (later syscalls answer ENOSYS)
     OCILET_MUST_WORK=1 turns a skip into a failure unless the environment itself cannot have the feature
+    OCILET_TESTS_PATIENCE=N multiplies every time-out
     OCILET_GUEST=1   says that no host tools are to be expected
 ocilet-tests list                        names of the cases
 ocilet-tests case NAME --ocilet PATH     one case with its output

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::facts::patience;
 use crate::harness::T;
 use crate::kernel::{self, check};
 
@@ -21,7 +22,7 @@ impl Master {
     /// Reads until the word comes; fails the case after 5 s.
     #[track_caller]
     pub fn until(&mut self, word: &str) -> &str {
-        let end = Instant::now() + Duration::from_secs(5);
+        let end = Instant::now() + patience(5);
         while !self.text.contains(word) {
             assert!(
                 Instant::now() < end,
@@ -44,7 +45,7 @@ impl Master {
     #[track_caller]
     pub fn until_line(&mut self, word: &str) {
         self.until(word);
-        let end = Instant::now() + Duration::from_secs(5);
+        let end = Instant::now() + patience(5);
         while !self
             .text
             .split(word)

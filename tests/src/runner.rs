@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::case::Case;
+use crate::facts::patience;
 use crate::{cases, kernel, witness};
 
 struct Options {
@@ -164,7 +165,7 @@ fn supervise(name: &str, case: &Case, options: &Options) -> (String, String, Str
         .spawn()
         .expect("own binary");
     // The case keeps its own deadline; this one is for a supervisor that hangs.
-    let end = Instant::now() + Duration::from_secs(case.seconds + 20);
+    let end = Instant::now() + patience(case.seconds + 20);
     let ended = loop {
         if child.try_wait().expect("own child").is_some() {
             break true;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::facts::patience;
 use crate::harness::T;
 use crate::{kernel, shim};
 
@@ -43,7 +44,7 @@ impl Cmd {
             line: args.join(" "),
             out,
             err,
-            deadline: Duration::from_secs(10),
+            deadline: patience(10),
         }
     }
 
@@ -76,7 +77,7 @@ impl Cmd {
     }
 
     pub fn seconds(mut self, seconds: u64) -> Self {
-        self.deadline = Duration::from_secs(seconds);
+        self.deadline = patience(seconds);
         self
     }
 
@@ -203,7 +204,7 @@ fn lossy(path: &Path) -> String {
 
 /// Polls until the condition holds; fails the case after 5 s.
 pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + patience(5);
     while !holds() {
         assert!(Instant::now() < end, "waited 5 s for {what}");
         std::thread::sleep(Duration::from_micros(500));
