@@ -146,6 +146,10 @@ table! {
         Corrupt = "the state file is damaged; `delete --force` removes the container",
         NewerState = "the state file was written by a newer version",
         Held = "another process works on it",
+        // tty.rs
+        TerminalNeedsSocket = "cannot allocate tty if ocilet will detach without setting console socket",
+        SocketNeedsTerminal = "cannot use console socket if ocilet will not detach or allocate tty",
+        NotDevpts = "/dev/pts must be a devpts of the container with its ptmx",
         // cgroup/
         CgroupPathUp = "a cgroup path must not contain \"..\"",
         CgroupPathRoot = "a cgroup path must name a cgroup below the mount point",

@@ -68,6 +68,11 @@ table! {
         ProtectPath = "protect the",
         OpenNull = "open a null device to mask paths with",
         Pivot = "make the root filesystem the container's \"/\"",
+        ConnectConsole = "connect to the console socket",
+        OpenTerminal = "open a terminal in /dev/pts of the container",
+        SendTerminal = "send the terminal to the console socket",
+        AttachTerminal = "make the terminal the container's own",
+        RelayTerminal = "relay the terminal of the container",
         BindConsole = "bind the terminal over /dev/console",
         CloseFds = "close inherited file descriptors",
         // process attributes

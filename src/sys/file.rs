@@ -12,6 +12,13 @@ use rustix::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, read, write};
 
+/// Standard input.
+#[must_use]
+pub fn stdin() -> BorrowedFd<'static> {
+    // SAFETY: 0 stays open for the life of the process.
+    unsafe { BorrowedFd::borrow_raw(0) }
+}
+
 /// Standard output.
 #[must_use]
 pub fn stdout() -> BorrowedFd<'static> {
