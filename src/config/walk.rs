@@ -90,7 +90,9 @@ pub fn snippet_is_cut(doc: &[u8], byte: u32) -> bool {
     kept.len() < whole
 }
 
-fn value(doc: &[u8], byte: u32) -> &[u8] {
+/// The whole value at `byte` as it stands in the document.
+#[must_use]
+pub fn value(doc: &[u8], byte: u32) -> &[u8] {
     let start = byte as usize;
     doc.get(start..value_end(doc, start)).unwrap_or(&[])
 }

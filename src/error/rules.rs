@@ -133,6 +133,10 @@ table! {
         LaterLabel = "AppArmor and SELinux labels are not applied by this version; remove them",
         LaterNetDevices = "network devices are not moved by this version; remove linux.netDevices",
         LaterIntelRdt = "resctrl groups are not made by this version; remove linux.intelRdt",
+        RegularFile = "it must be a regular file",
+        UnknownCapability = "some of these capabilities are not known to this version, and are not given",
+        NoCgroups = "this host has no usable cgroups: the container runs without",
+        SysctlHost = "the namespace of this sysctl is the one of the host; the sysctl would change the host",
         NodeList = "must be a list of NUMA nodes below 1024, like 0-3,7",
         // cli/
         FileExists = "it exists, and is not overwritten",
@@ -190,6 +194,7 @@ table! {
         // run/
         StartStopped = "cannot start a container that has stopped",
         StartRunning = "cannot start an already running container",
+        NeverSetuid = "ocilet must not be setuid, setgid or have file capabilities",
         NotInPath = "executable file not found in $PATH",
         NamespaceType = "the file is not a namespace of this type",
         PreserveFds = "--preserve-fds counts descriptors from 3 on, and one of them is not open",

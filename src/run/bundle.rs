@@ -3,6 +3,7 @@
 
 use core::ffi::CStr;
 
+use heapless::Vec;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 
 use crate::cgroup::{self, Layout, Manager};
@@ -22,29 +23,17 @@ static LAYOUT: TakeOnce<Layout> = TakeOnce::new(Layout::new());
 /// Scratch of the plan.
 static SEEN: TakeOnce<[u32; 2 * ENV]> = TakeOnce::new([0; 2 * ENV]);
 
-/// A range of the document.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Range {
-    start: usize,
-    end: usize,
-}
+/// What is told about a document that is good enough to go on with.
+pub(super) type Warnings = Vec<Fault, 4>;
 
-impl Range {
-    /// Its bytes.
-    pub(super) fn of(self, doc: &[u8]) -> &[u8] {
-        doc.get(self.start..self.end).unwrap_or(&[])
-    }
-}
-
-/// Changes to the bundle, reads its config.json into `doc` (`len` bytes of it) and fills `plan`. Gives the place of the
-/// annotations. The lists of the document are given back: nobody needs them after the plan.
+/// Changes to the bundle, reads its config.json into `doc` (`len` bytes of it) and fills `plan`. The lists of the document are given back: nobody needs them after the plan.
 pub(super) fn plan(
     globals: &Globals,
     args: &CreateArgs,
     doc: &mut [u8],
     len: &mut usize,
     plan: &mut Plan,
-) -> Result<Range, Fault> {
+) -> Result<Warnings, Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let mut path = [0; 4096];
     let bundle = enter(args.bundle, &mut path)?;
@@ -76,7 +65,30 @@ pub(super) fn plan(
     POOLS.give_back(pools);
     SEEN.give_back(seen);
     LAYOUT.give_back(layout);
-    Ok(Range::default())
+    Ok(warnings(&config, plan))
+}
+
+/// What the specification asks to warn of.
+fn warnings(config: &Config, plan: &Plan) -> Warnings {
+    let mut warnings = Warnings::new();
+    let mut warn = |step, rule, at| {
+        // There are fewer kinds than places.
+        let _ = warnings.push(Fault::rule(step, rule, at));
+    };
+    if let Some(sets) = config.process.and_then(|process| process.capabilities)
+        && sets.unknown > 0
+    {
+        warn(Step::MakePlan, Rule::UnknownCapability, At::Byte(sets.at));
+    }
+    if plan.cgroup.warn {
+        warn(Step::FindCgroups, Rule::NoCgroups, At::Place(Place::CgroupRoot));
+    }
+    warnings
+}
+
+/// The object of a property as it stands in the document, without the white space that only readers need.
+pub(super) fn annotations(doc: &[u8]) -> &[u8] {
+    config::find(doc, "annotations").map_or(&[], |at| config::value(doc, at))
 }
 
 /// Changes to the bundle directory, where its relative paths start, and gives its absolute path.
@@ -90,12 +102,13 @@ fn enter<'p>(bundle: Option<&CStr>, path: &'p mut [u8]) -> Result<&'p [u8], Faul
 
 /// Reads config.json whole.
 fn read(doc: &mut [u8]) -> Result<usize, Fault> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    // A FIFO would wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let file =
         rustix::fs::openat(CWD, c"config.json", flags, Mode::empty()).step(Step::ReadConfig)?;
     let mode = rustix::fs::fstat(&file).step(Step::ReadConfig)?.st_mode;
-    if FileType::from_raw_mode(mode) == FileType::Directory {
-        return Err(Errno::ISDIR).step(Step::ReadConfig);
+    if FileType::from_raw_mode(mode) != FileType::RegularFile {
+        return Err(Fault::rule(Step::ReadConfig, Rule::RegularFile, At::Nothing));
     }
     let mut len = 0;
     loop {

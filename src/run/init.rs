@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::plan::arena::Str;
 use crate::sys::proc::{self, Strings};
 use crate::sys::{AsFd, OwnedFd, key, net, ns, sig, sock};
-use crate::{cgroup, fs, rootfs};
+use crate::{cgroup, fs, rootfs, tty};
 
 /// What init gets from the parent besides its copy of the memory.
 pub(super) struct Inheritance<'a> {
@@ -175,7 +175,7 @@ fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
     let mut root = rootfs::enter(&plan.root, &plan.arena, procfs)?;
     root.run(early, 0, &plan.arena)?;
     root.pivot(&plan.root)?;
-    terminal(i, procfs, &root)?;
+    terminal(i, procfs, &mut root)?;
     root.run(late, plan.root.before, &plan.arena)
 }
 
@@ -183,10 +183,20 @@ fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
 fn terminal(
     i: &mut Inheritance<'_>,
     procfs: &Proc,
-    root: &rootfs::Rootfs<'_>,
+    root: &mut rootfs::Rootfs<'_>,
 ) -> Result<(), Fault> {
-    let _ = (i.console.take(), procfs, root);
-    Ok(())
+    let process = &i.plan.process;
+    if !process.terminal {
+        return Ok(());
+    }
+    let size = process.console_size.map(|size| (size.height, size.width));
+    let terminal = tty::open(&root.root(), procfs, size, process.uid)?;
+    match i.console.take() {
+        Some(socket) => tty::hand_over(socket.as_fd(), terminal.master.as_fd())?,
+        None => i.wire.send(Msg::Terminal, Some(terminal.master.as_fd()))?,
+    }
+    root.console(terminal.slave.as_fd())?;
+    tty::attach(terminal.slave)
 }
 
 /// Through an instance of procfs that has /proc/sys and that nobody else can mount on.

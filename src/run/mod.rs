@@ -44,6 +44,7 @@ use crate::limits::CONFIG_BYTES;
 use crate::plan::Plan;
 use crate::sys::memory::TakeOnce;
 use crate::sys::ns::flag as bit;
+use crate::tty;
 
 pub use start::start;
 
@@ -120,6 +121,9 @@ fn make(
         program: &[],
     };
     protect::protect(globals.args, args.preserve_fds).map_err(told)?;
+    // The caller's paths start at the caller's directory, which the bundle replaces.
+    let console = args.console_socket.map(tty::connect).transpose().map_err(told)?;
+    let pid_file = args.pid_file.map(pidfile::PidFile::new).transpose().map_err(told)?;
     let (Some(doc), Some(plan)) = (DOC.take(), PLAN.take()) else {
         return Err(told(Fault::rule(Step::MakePlan, Rule::Never, At::Nothing)));
     };
@@ -133,15 +137,25 @@ fn make(
         plan: Some(plan),
         program: &[],
     };
-    let annotations = planned.map_err(told)?;
+    for fault in planned.map_err(told)? {
+        warn(&told(fault));
+    }
+    let mode = tty::check(
+        plan.process.terminal,
+        purpose != Purpose::Foreground,
+        console.is_some(),
+    );
     let order = parent::Order {
         globals,
         args,
         purpose,
         plan,
-        annotations: annotations.of(doc),
+        annotations: bundle::annotations(doc),
+        terminal: mode.map_err(|rule| told(Fault::rule(Step::OpenTerminal, rule, At::Nothing)))?,
+        console,
+        pid_file,
     };
-    parent::make(&order, &mut |fault| warn(&told(fault))).map_err(told)
+    parent::make(order, &mut |fault| warn(&told(fault))).map_err(told)
 }
 
 /// The CLONE_NEW* flag of a kind.

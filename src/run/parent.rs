@@ -7,7 +7,8 @@ use rustix::process::Pid;
 
 use super::init::{self, Inheritance};
 use super::wire::{Msg, Wire};
-use super::{Purpose, middle, pidfile, supervise};
+use super::pidfile::PidFile;
+use super::{Purpose, middle, supervise};
 use crate::cgroup;
 use crate::cli::{CreateArgs, Globals};
 use crate::config::NamespaceKind;
@@ -19,6 +20,7 @@ use crate::state::{self, Boot, Dir, Identity, Intent, Record, Root};
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Fork};
 use crate::sys::{AsFd, OwnedFd, ns, pidfd, sock, time};
+use crate::tty;
 
 /// What is to be done.
 pub(super) struct Order<'a> {
@@ -28,6 +30,12 @@ pub(super) struct Order<'a> {
     pub(super) plan: &'static Plan,
     /// The JSON object, as it stands in the document.
     pub(super) annotations: &'a [u8],
+    /// Who gets the terminal.
+    pub(super) terminal: tty::Mode,
+    /// `--console-socket`, connected.
+    pub(super) console: Option<OwnedFd>,
+    /// `--pid-file`.
+    pub(super) pid_file: Option<PidFile>,
 }
 
 /// The container's first process, our child.
@@ -44,7 +52,7 @@ static CGROUPS: TakeOnce<cgroup::Record> = TakeOnce::new(cgroup::Record::new());
 static TEXT: TakeOnce<[u8; STATE_BYTES]> = TakeOnce::new([0; STATE_BYTES]);
 
 /// Makes the container, and does with it what the order says. The exit code is the result.
-pub(super) fn make(order: &Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault> {
+pub(super) fn make(mut order: Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let cgroups = CGROUPS.take().ok_or(never)?;
     // What depends on the caller's files and descriptors comes first: it is the most likely to be wrong.
@@ -59,17 +67,14 @@ pub(super) fn make(order: &Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<i32
     let mut init = None;
     let made = dir
         .lock()
-        .and_then(|()| bring_up(order, &dir, joins, cgroups, &mut init, warn));
+        .and_then(|()| bring_up(&mut order, &dir, joins, cgroups, &mut init, warn));
     let ended = match (made, init, signals) {
-        (Ok(()), Some(init), Some(signals)) => {
+        (Ok(master), Some(init), Some(signals)) => {
             dir.unlock();
-            supervise::until_end(&init, &signals)
+            supervise::until_end(&init, &signals, master, order.plan)
         }
-        (Ok(()), ..) => return Ok(0),
-        (Err(fault), init, _) => {
-            kill(init);
-            Err(fault)
-        }
+        (Ok(_), ..) => return Ok(0),
+        (Err(fault), init, _) => Err(kill(init, fault)),
     };
     if order.args.keep && ended.is_ok() {
         return ended;
@@ -85,13 +90,13 @@ pub(super) fn make(order: &Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<i32
 
 /// From nothing to a container that exists, and for `run` to one that runs.
 fn bring_up(
-    order: &Order<'_>,
+    order: &mut Order<'_>,
     dir: &Dir<'_>,
     joins: Vec<(OwnedFd, NamespaceKind, u32), 8>,
     cgroups: &mut cgroup::Record,
     init: &mut Option<Init>,
     warn: &mut dyn FnMut(Fault),
-) -> Result<(), Fault> {
+) -> Result<Option<OwnedFd>, Fault> {
     let plan = order.plan;
     let boot = Boot::current();
     let mut intend = |record: &cgroup::Record| write_intent(dir, boot, record);
@@ -108,16 +113,20 @@ fn bring_up(
         wire: theirs,
         joins,
         start,
-        console: None,
+        console: order.console.take(),
         preserve: order.args.preserve_fds,
         in_cgroup: false,
     };
     *init = Some(clone(plan, dir, inherited, born_in.as_ref(), &wire)?);
     cgroup::finish(&plan.cgroup, cgroups)?;
     wire.send(Msg::Enter, None)?;
+    let master = match order.terminal {
+        tty::Mode::Relay => wire.expect(Msg::Terminal, warn)?,
+        _ => None,
+    };
     wire.expect(Msg::Ready, warn)?;
     let Some(init) = init.as_ref() else {
-        return Ok(());
+        return Ok(None);
     };
     commit(order, dir, boot, cgroups, init)?;
     wire.send(Msg::Committed, None)?;
@@ -125,10 +134,10 @@ fn bring_up(
         wire.send(Msg::Start, None)?;
         wire.expect(Msg::End, warn)?;
     }
-    match order.args.pid_file {
-        Some(path) => pidfile::write(path, init.pid),
-        None => Ok(()),
+    if let Some(file) = &order.pid_file {
+        file.write(init.pid)?;
     }
+    Ok(master)
 }
 
 /// Opens the namespaces to join, and checks that they are what they are said to be.
@@ -142,9 +151,30 @@ fn pin_namespaces(plan: &Plan) -> Result<Vec<(OwnedFd, NamespaceKind, u32), 8>, 
         if ns::kind(fd.as_fd()) != Ok(super::flag(join.kind)) {
             return Err(Fault::rule(Step::OpenNamespace, Rule::NamespaceType, at));
         }
+        if !plan.sysctls.is_empty() && is_ours(&fd, join.kind) {
+            return Err(Fault::rule(Step::OpenNamespace, Rule::SysctlHost, at));
+        }
         let _ = pinned.push((fd, join.kind, join.at));
     }
     Ok(pinned)
+}
+
+/// Whether a namespace to join is the runtime's own: a sysctl in it would be one of the host.
+fn is_ours(fd: &OwnedFd, kind: NamespaceKind) -> bool {
+    let path = match kind {
+        NamespaceKind::Network => c"/proc/self/ns/net",
+        NamespaceKind::Ipc => c"/proc/self/ns/ipc",
+        NamespaceKind::Uts => c"/proc/self/ns/uts",
+        _ => return false,
+    };
+    let same = |one: &rustix::fs::Stat, two: &rustix::fs::Stat| {
+        (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino)
+    };
+    match (rustix::fs::fstat(fd), rustix::fs::stat(path)) {
+        (Ok(theirs), Ok(ours)) => same(&theirs, &ours),
+        // Not known to be another one.
+        _ => true,
+    }
 }
 
 /// The start socket. Its path would be too long for a socket address, so it is bound from inside its directory.
@@ -249,14 +279,18 @@ fn with_text(
     written
 }
 
-/// Ends a half-made container; nobody else knows of it.
-fn kill(init: Option<Init>) {
-    let Some(init) = init else { return };
+/// Ends a half-made container; nobody else knows of it. One that went without a word is asked how it ended.
+fn kill(init: Option<Init>, fault: Fault) -> Fault {
+    let Some(init) = init else { return fault };
     let pid = init.pid.as_raw_nonzero().get().unsigned_abs();
     let _ = match &init.fd {
         Some(fd) => pidfd::send_signal(fd, 9),
         // Our child, not yet waited for: the number is still its own.
         None => pidfd::kill(pid, 9),
     };
-    let _ = proc::wait(init.pid);
+    let silent = matches!(fault.cause(), Cause::Protocol(_, 0)) || fault.errno() == Some(Errno::PIPE);
+    match proc::wait(init.pid) {
+        Ok(ended) if silent => Fault::new(Step::Talk, Cause::Ended(ended.to_status())),
+        _ => fault,
+    }
 }

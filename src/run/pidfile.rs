@@ -9,13 +9,32 @@ use rustix::process::Pid;
 
 use crate::error::{At, Context, Errno, Fault, Place, Step};
 use crate::plan::arena::decimal;
+use crate::sys::OwnedFd;
 
-/// Writes `.NAME` beside the file and renames it, so that nobody sees half a number.
-pub(super) fn write(path: &CStr, pid: Pid) -> Result<(), Fault> {
-    put(path.to_bytes(), pid).step_at(Step::WritePidFile, At::Place(Place::PidFile))
+/// Where the number goes.
+pub(super) struct PidFile {
+    /// The directory that a relative path starts at.
+    from: OwnedFd,
+    path: &'static CStr,
 }
 
-fn put(path: &[u8], pid: Pid) -> Result<(), Errno> {
+impl PidFile {
+    /// A path as the caller gave it, while its directory is still the working directory.
+    pub(super) fn new(path: &'static CStr) -> Result<Self, Fault> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let from = rustix::fs::openat(CWD, c".", flags, Mode::empty())
+            .step_at(Step::WritePidFile, At::Place(Place::PidFile))?;
+        Ok(Self { from, path })
+    }
+
+    /// Writes `.NAME` beside the file and renames it, so that nobody sees half a number.
+    pub(super) fn write(&self, pid: Pid) -> Result<(), Fault> {
+        put(&self.from, self.path.to_bytes(), pid)
+            .step_at(Step::WritePidFile, At::Place(Place::PidFile))
+    }
+}
+
+fn put(from: &OwnedFd, path: &[u8], pid: Pid) -> Result<(), Errno> {
     let split = path
         .iter()
         .rposition(|byte| *byte == b'/')
@@ -26,9 +45,9 @@ fn put(path: &[u8], pid: Pid) -> Result<(), Errno> {
     let last = CStr::from_bytes_with_nul(&last).map_err(|_| Errno::INVAL)?;
     let digits: Vec<u8, 20> = decimal(i64::from(pid.as_raw_nonzero().get())).collect();
     // One that a killed runtime left is not ours to trust, but it is in the way.
-    let _ = rustix::fs::unlinkat(CWD, new, rustix::fs::AtFlags::empty());
+    let _ = rustix::fs::unlinkat(from, new, rustix::fs::AtFlags::empty());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(CWD, new, flags, Mode::from_raw_mode(0o666))?;
+    let file = rustix::fs::openat(from, new, flags, Mode::from_raw_mode(0o666))?;
     let written = rustix::io::write(&file, &digits).and_then(|len| {
         if len == digits.len() {
             Ok(())
@@ -36,9 +55,9 @@ fn put(path: &[u8], pid: Pid) -> Result<(), Errno> {
             Err(Errno::NOSPC)
         }
     });
-    let renamed = written.and_then(|()| rustix::fs::renameat(CWD, new, CWD, last));
+    let renamed = written.and_then(|()| rustix::fs::renameat(from, new, from, last));
     if renamed.is_err() {
-        let _ = rustix::fs::unlinkat(CWD, new, rustix::fs::AtFlags::empty());
+        let _ = rustix::fs::unlinkat(from, new, rustix::fs::AtFlags::empty());
     }
     renamed
 }

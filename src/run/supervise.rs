@@ -7,8 +7,10 @@ use rustix::process::Pid;
 use super::parent::Init;
 use crate::cli::CreateArgs;
 use crate::error::{Context, Errno, Fault, Step};
+use crate::plan::Plan;
 use crate::sys::proc::{self, Ended};
 use crate::sys::{AsFd, OwnedFd, pidfd, sig};
+use crate::tty::Relay;
 
 const SIGCHLD: i32 = 17;
 const SIGURG: i32 = 23;
@@ -31,21 +33,43 @@ impl Signals {
     }
 }
 
-/// Waits for the end of init; the result is its exit code, 128 + N when signal N ended it.
-pub(super) fn until_end(init: &Init, signals: &Signals) -> Result<i32, Fault> {
+/// Waits for the end of init; the result is its exit code, 128 + N when signal N ended it. `master` is its terminal,
+/// which gets the size of the caller's unless the plan has one.
+pub(super) fn until_end(
+    init: &Init,
+    signals: &Signals,
+    master: Option<OwnedFd>,
+    plan: &Plan,
+) -> Result<i32, Fault> {
+    let resize = plan.process.console_size.is_none();
+    let mut relay = master.map(|master| Relay::start(master, resize)).transpose()?;
     loop {
         // It may have ended before the first signal could be read.
         if let Some(ended) = reap(init.pid)? {
+            if let Some(relay) = &mut relay {
+                relay.finish();
+            }
             return Ok(ended.code());
         }
-        let mut polled = [PollFd::new(&signals.0, PollFlags::IN)];
-        match rustix::event::poll(&mut polled, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno).step(Step::Supervise),
+        match &mut relay {
+            Some(relay) => relay.wait(signals.0.as_fd()),
+            None => wait(&signals.0),
         }
+        .step(Step::Supervise)?;
         while let Ok((signal, _)) = sig::read(signals.0.as_fd()) {
-            forward(init, signal);
+            match (signal, &relay) {
+                (SIGWINCH, Some(relay)) => relay.resize(),
+                _ => forward(init, signal),
+            }
         }
+    }
+}
+
+/// Until a signal can be read.
+fn wait(signals: &OwnedFd) -> Result<(), Errno> {
+    match rustix::event::poll(&mut [PollFd::new(signals, PollFlags::IN)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno),
     }
 }
 

@@ -158,6 +158,15 @@ impl Ended {
         }
     }
 
+    /// As wait(2) gives it.
+    #[must_use]
+    pub fn to_status(self) -> u16 {
+        match self {
+            Self::Exited(status) => u16::from(status) << 8,
+            Self::Killed(signal) => u16::from(signal),
+        }
+    }
+
     fn from_waitid(status: &WaitIdStatus) -> Self {
         let byte = |number: Option<i32>| u8::try_from(number.unwrap_or(0) & 0xff).unwrap_or(0);
         if status.exited() {
