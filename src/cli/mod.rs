@@ -16,6 +16,7 @@ mod state;
 
 pub use command::{CgroupManager, CreateArgs, Globals, LogFormat, Rootless};
 
+use crate::error::Rule;
 use crate::say::{Failure, Voice};
 use crate::sys::args::Args;
 use crate::sys::file::standard_descriptors;
@@ -71,6 +72,11 @@ pub fn main(args: Args) -> i32 {
         verb: "",
         id: b"",
     };
+    // Not made to stand between users of different rights (CVE-2017-5985).
+    if args.is_secure() {
+        voice.error(&[Rule::NeverSetuid.text().as_bytes()]);
+        return FAILED;
+    }
     let Some(top) = section(b"") else {
         return FAILED;
     };

@@ -13,12 +13,6 @@ use crate::sys::{AsFd, OwnedFd, exe, proc};
 ///
 /// `preserve` descriptors from 3 on stay open for the container, and must be open.
 pub(super) fn protect(args: Args, preserve: u32) -> Result<(), Fault> {
-    // The host's administrator made it so; the runtime is not built to stand between users (CVE-2017-5985).
-    if args.is_secure() {
-        return Err(Fault::rule(Step::Protect, Rule::NeverSetuid, At::Nothing));
-    }
-    // First, so that nothing of ours can become descriptor 0, 1 or 2.
-    crate::sys::file::standard_descriptors();
     seal(args)?;
     for number in 3..3 + preserve {
         if !fdset::is_open(number) {

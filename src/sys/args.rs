@@ -81,6 +81,28 @@ impl Args {
         }
     }
 
+    /// AT_SECURE of the auxiliary vector, man 3 getauxval: the binary is setuid, setgid or has file capabilities, so the
+    /// caller has fewer rights than the process.
+    #[must_use]
+    pub fn is_secure(self) -> bool {
+        const AT_SECURE: usize = 23;
+        let mut n = self.argc + 1;
+        // SAFETY: the environment follows the null after argv[argc]; the loop ends at its null.
+        while !unsafe { *self.argv.wrapping_add(n) }.is_null() {
+            n += 1;
+        }
+        let mut pair = self.argv.wrapping_add(n + 1).cast::<[usize; 2]>();
+        loop {
+            // SAFETY: the kernel puts the auxiliary vector behind the environment's null, pairs of words up to one of
+            // type 0.
+            match unsafe { *pair } {
+                [0, _] => return false,
+                [AT_SECURE, value] => return value != 0,
+                _ => pair = pair.wrapping_add(1),
+            }
+        }
+    }
+
     /// argv as execve(2) takes it: for the re-execution of the sealed copy.
     pub fn argv(self) -> *const *const c_char {
         self.argv
@@ -104,7 +126,8 @@ impl Args {
                 .cast_const()
         };
         let mut block: Vec<*const c_char> = words.iter().map(leak).collect();
-        block.extend([core::ptr::null(), core::ptr::null()]);
+        // No environment, no auxiliary vector.
+        block.extend([core::ptr::null(); 4]);
         Self {
             argc: words.len(),
             argv: block.leak().as_ptr(),
