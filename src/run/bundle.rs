@@ -81,7 +81,11 @@ fn warnings(config: &Config, plan: &Plan) -> Warnings {
         warn(Step::MakePlan, Rule::UnknownCapability, At::Byte(sets.at));
     }
     if plan.cgroup.warn {
-        warn(Step::FindCgroups, Rule::NoCgroups, At::Place(Place::CgroupRoot));
+        warn(
+            Step::FindCgroups,
+            Rule::NoCgroups,
+            At::Place(Place::CgroupRoot),
+        );
     }
     warnings
 }
@@ -108,7 +112,11 @@ fn read(doc: &mut [u8]) -> Result<usize, Fault> {
         rustix::fs::openat(CWD, c"config.json", flags, Mode::empty()).step(Step::ReadConfig)?;
     let mode = rustix::fs::fstat(&file).step(Step::ReadConfig)?.st_mode;
     if FileType::from_raw_mode(mode) != FileType::RegularFile {
-        return Err(Fault::rule(Step::ReadConfig, Rule::RegularFile, At::Nothing));
+        return Err(Fault::rule(
+            Step::ReadConfig,
+            Rule::RegularFile,
+            At::Nothing,
+        ));
     }
     let mut len = 0;
     loop {

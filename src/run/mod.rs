@@ -122,8 +122,16 @@ fn make(
     };
     protect::protect(globals.args, args.preserve_fds).map_err(told)?;
     // The caller's paths start at the caller's directory, which the bundle replaces.
-    let console = args.console_socket.map(tty::connect).transpose().map_err(told)?;
-    let pid_file = args.pid_file.map(pidfile::PidFile::new).transpose().map_err(told)?;
+    let console = args
+        .console_socket
+        .map(tty::connect)
+        .transpose()
+        .map_err(told)?;
+    let pid_file = args
+        .pid_file
+        .map(pidfile::PidFile::new)
+        .transpose()
+        .map_err(told)?;
     let (Some(doc), Some(plan)) = (DOC.take(), PLAN.take()) else {
         return Err(told(Fault::rule(Step::MakePlan, Rule::Never, At::Nothing)));
     };

@@ -6,8 +6,8 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
 
 use super::init::{self, Inheritance};
-use super::wire::{Msg, Wire};
 use super::pidfile::PidFile;
+use super::wire::{Msg, Wire};
 use super::{Purpose, middle, supervise};
 use crate::cgroup;
 use crate::cli::{CreateArgs, Globals};
@@ -288,7 +288,8 @@ fn kill(init: Option<Init>, fault: Fault) -> Fault {
         // Our child, not yet waited for: the number is still its own.
         None => pidfd::kill(pid, 9),
     };
-    let silent = matches!(fault.cause(), Cause::Protocol(_, 0)) || fault.errno() == Some(Errno::PIPE);
+    let silent =
+        matches!(fault.cause(), Cause::Protocol(_, 0)) || fault.errno() == Some(Errno::PIPE);
     match proc::wait(init.pid) {
         Ok(ended) if silent => Fault::new(Step::Talk, Cause::Ended(ended.to_status())),
         _ => fault,

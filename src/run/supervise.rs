@@ -42,7 +42,9 @@ pub(super) fn until_end(
     plan: &Plan,
 ) -> Result<i32, Fault> {
     let resize = plan.process.console_size.is_none();
-    let mut relay = master.map(|master| Relay::start(master, resize)).transpose()?;
+    let mut relay = master
+        .map(|master| Relay::start(master, resize))
+        .transpose()?;
     loop {
         // It may have ended before the first signal could be read.
         if let Some(ended) = reap(init.pid)? {
