@@ -79,10 +79,12 @@ impl Record {
         buffer.get(..used)
     }
 
-    /// Reads what [`Record::encode`] wrote; `None` for anything else. One record per process.
+    /// Reads what [`Record::encode`] wrote; `None` for anything else.
     pub fn decode(&mut self, text: &[u8]) -> Option<()> {
         let fields = FIELDS.take()?;
-        self.decode_with(text, fields)
+        let decoded = self.decode_with(text, fields);
+        FIELDS.put_back(fields);
+        decoded
     }
 
     fn decode_with(&mut self, text: &[u8], fields: &mut [u8]) -> Option<()> {

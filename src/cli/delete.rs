@@ -4,19 +4,16 @@
 //! attempt where to go on goes last.
 #![forbid(unsafe_code)]
 
-use super::state::{open_root, status};
+use super::state::{CGROUPS, open_root, status};
 use super::{Call, FAILED, Stop};
 use crate::cgroup;
 use crate::error::{At, Cause, Fault, Rule, Step};
-use crate::state::{Boot, Dir, Record, Status, buffer};
-use crate::sys::memory::TakeOnce;
+use crate::state::{Boot, Record, Status, buffer};
 
 /// The number of SIGKILL.
 const KILL: u32 = 9;
 /// Seconds that a killed init may take to end.
 const PATIENCE: u16 = 10;
-
-static CGROUPS: TakeOnce<cgroup::Record> = TakeOnce::new(cgroup::Record::new());
 
 /// `delete ID`.
 pub(super) fn delete(call: &Call) -> Result<i32, Stop> {
@@ -39,8 +36,7 @@ fn remove(call: &Call, force: bool) -> Result<i32, Stop> {
     dir.lock()?;
     let boot = Boot::current();
     let buffer = buffer().ok_or(never)?;
-    let cgroups = CGROUPS.take().ok_or(never)?;
-    let known = match dir.load(buffer) {
+    let cgroups = match dir.load(buffer) {
         Ok(record) => {
             let status = status(&dir, &record, &boot)?;
             if !force && matches!(status, Status::Running | Status::Paused) {
@@ -52,19 +48,25 @@ fn remove(call: &Call, force: bool) -> Result<i32, Stop> {
                 ]);
                 return Ok(FAILED);
             }
-            end(&record, &boot)?;
-            cgroups.decode(record.cgroup).is_some()
+            end(&record, &boot, status)?;
+            known(record.cgroup, record.init.boot, boot)
         }
         // Init ends by itself when its maker is gone, and that had the lock.
-        Err(fault) if is(&fault, Rule::HalfMade) => intended(&dir, cgroups, buffer, true)?,
-        Err(fault) if force && is(&fault, Rule::Corrupt) => intended(&dir, cgroups, buffer, false)?,
+        Err(fault) if is(&fault, Rule::HalfMade) => match dir.load_intent(buffer) {
+            Ok(None) => known(b"none\n", boot, boot),
+            Ok(Some(intent)) => known(intent.cgroup, intent.boot, boot),
+            Err(fault) if force && is(&fault, Rule::Corrupt) => None,
+            Err(fault) => return Err(fault.into()),
+        },
+        // Neither the state nor its copy can be read.
+        Err(fault) if force && is(&fault, Rule::Corrupt) => None,
         Err(fault) => return Err(fault.into()),
     };
-    if known {
+    if let Some(cgroups) = &cgroups {
         cgroup::remove(cgroups)?;
     }
     dir.discard()?;
-    if known {
+    if cgroups.is_some() {
         return Ok(0);
     }
     call.voice.error(&[
@@ -73,32 +75,24 @@ fn remove(call: &Call, force: bool) -> Result<i32, Stop> {
     Ok(FAILED)
 }
 
-/// Kills the init, if it lives, and waits for its end.
-fn end(record: &Record<'_>, boot: &Boot) -> Result<(), Fault> {
+/// Kills the init, if it lives, and waits for its end; a frozen one ends when its cgroup is cleared.
+fn end(record: &Record<'_>, boot: &Boot, status: Status) -> Result<(), Fault> {
     let Some(init) = record.init.find(boot)? else {
         return Ok(());
     };
     match init.signal(KILL) {
         Err(fault) if is(&fault, Rule::NotRunning) => Ok(()),
-        sent => sent.and_then(|()| init.await_end(PATIENCE)),
+        Ok(()) if status != Status::Paused => init.await_end(PATIENCE),
+        sent => sent,
     }
 }
 
-/// Reads the cgroups from the intent. Whether all that there may be of the container is known: without an intent,
-/// nothing was made; without cgroups in it, a process that the damaged state named cannot be found.
-fn intended(
-    dir: &Dir<'_>,
-    cgroups: &mut cgroup::Record,
-    buffer: &mut [u8],
-    half_made: bool,
-) -> Result<bool, Fault> {
-    match dir.load_intent(buffer) {
-        Ok(None) => Ok(half_made),
-        Ok(Some(intent)) => {
-            let read = cgroups.decode(intent.cgroup).is_some();
-            Ok(read && (half_made || cgroups.mode != cgroup::Mode::None))
-        }
-        Err(fault) if is(&fault, Rule::Corrupt) => Ok(false),
-        Err(fault) => Err(fault),
+/// The cgroups that a record tells of, `None` if it cannot be read. Those of an earlier boot are gone, and what has their
+/// place now is another's.
+fn known(text: &[u8], made: Boot, now: Boot) -> Option<&'static mut cgroup::Record> {
+    let cgroups = CGROUPS.take()?;
+    if made == now {
+        cgroups.decode(text)?;
     }
+    Some(cgroups)
 }

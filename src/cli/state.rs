@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::{Call, Stop};
+use crate::cgroup;
 use crate::error::At;
 use crate::error::{Context, Errno, Fault, Rule, Step};
 use crate::say::{Line, date};
 use crate::state::{Boot, Record, Root, Status, buffer};
+use crate::sys::memory::TakeOnce;
 
 /// `state ID`.
 pub(super) fn state(call: &Call) -> Result<i32, Stop> {
@@ -24,6 +26,9 @@ pub(super) fn state(call: &Call) -> Result<i32, Stop> {
     Ok(0)
 }
 
+/// The cgroups of the container that is being looked at.
+pub(super) static CGROUPS: TakeOnce<cgroup::Record> = TakeOnce::new(cgroup::Record::new());
+
 /// The state directory of a verb that names a container: without a directory there are none.
 pub(super) fn open_root(call: &Call, step: Step) -> Result<Root, Fault> {
     Root::open(call.globals.root, call.globals.args, false).map_err(|fault| match fault.errno() {
@@ -38,7 +43,16 @@ pub(super) fn status(
     record: &Record<'_>,
     boot: &Boot,
 ) -> Result<Status, Fault> {
-    dir.status(record, boot)
+    let status = dir.status(record, boot)?;
+    if status == Status::Stopped {
+        return Ok(status);
+    }
+    let Some(cgroups) = CGROUPS.take() else {
+        return Ok(status);
+    };
+    let frozen = cgroups.decode(record.cgroup).is_some() && cgroup::frozen(cgroups);
+    CGROUPS.put_back(cgroups);
+    Ok(if frozen { Status::Paused } else { status })
 }
 
 /// A JSON object of strings and numbers on its way out.

@@ -6,14 +6,16 @@ use super::record::{Boot, Encoder, Intent, Record, decimal, read_intent, read_st
 use super::root::Root;
 use crate::error::{At, Cause, Context, Errno, Fault, Place, Rule, Step};
 use crate::limits::{Limit, STATE_BYTES};
-use crate::sys::file::{read_file, read_whole, write_whole};
+use crate::sys::file::{read_file, read_whole};
 use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, time};
+use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fs::{
     AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, fdatasync, flock, fstat, fsync,
     openat, renameat, statat, unlinkat,
 };
+use rustix::io::pwrite;
 
 /// The socket in the directory that the init of a created container listens on.
 pub const START_SOCKET: &CStr = c"start.sock";
@@ -55,11 +57,18 @@ pub struct Dir<'r> {
     root: &'r Root,
     id: &'r CStr,
     fd: OwnedFd,
+    /// The intent, kept open until it becomes the copy of the state.
+    intent: Cell<Option<OwnedFd>>,
 }
 
 impl<'r> Dir<'r> {
     pub(super) fn new(root: &'r Root, id: &'r CStr, fd: OwnedFd) -> Self {
-        Self { root, id, fd }
+        Self {
+            root,
+            id,
+            fd,
+            intent: Cell::new(None),
+        }
     }
 
     /// The directory: the parent of [`START_SOCKET`].
@@ -169,30 +178,54 @@ impl<'r> Dir<'r> {
 
     /// Writes what is needed to remove a container whose creation is interrupted; before anything is made for it.
     pub fn intent(&self, intent: &Intent<'_>) -> Result<(), Fault> {
-        self.write(INTENT, |sink| Encoder::new(sink).intent(intent))
+        let file = self.write(INTENT, |sink| Encoder::new(sink).intent(intent))?;
+        self.intent.set(Some(file));
+        Ok(())
     }
 
     /// Writes the state, and from then on the container exists for everybody.
     pub fn commit(&self, record: &Record<'_>) -> Result<(), Fault> {
-        self.write(STATE, |sink| Encoder::new(sink).state(record))
+        self.write(STATE, |sink| Encoder::new(sink).state(record))?;
+        // The intent has served: a copy of the state, longer than it, takes its place. Where the state is damaged later,
+        // the container is not lost.
+        if let Some(file) = self.intent.take() {
+            let mut writer = Writer::new(&file);
+            let encoded = Encoder::new(|piece: &[u8]| writer.put(piece)).state(record);
+            encoded
+                .and_then(|()| writer.flush())
+                .step(Step::WriteState)?;
+        }
+        Ok(())
     }
 
-    /// Reads the state. [`Rule::HalfMade`]: a creation is under way or was interrupted.
+    /// Reads the state, or its copy where it is damaged. [`Rule::HalfMade`]: a creation is under way or was interrupted.
     pub fn load<'b>(&self, buffer: &'b mut [u8]) -> Result<Record<'b>, Fault> {
         let rule = |rule| Fault::rule(Step::ReadState, rule, At::Nothing);
-        let file = self.read(STATE, buffer)?.ok_or(rule(Rule::HalfMade))?;
-        read_state(file).map_err(rule)
+        let mut length = match self.read(STATE, buffer) {
+            Err(fault) if fault.cause() == Cause::Rule(Rule::Corrupt) => Some(0),
+            length => length?,
+        }
+        .ok_or(rule(Rule::HalfMade))?;
+        if read_state(start(buffer, length)) == Err(Rule::Corrupt) {
+            length = self.read(INTENT, buffer)?.unwrap_or(0);
+        }
+        read_state(start(buffer, length)).map_err(rule)
     }
 
-    /// Reads the intent; `None` where the creation did not get that far.
+    /// Reads the intent, or the copy of the state in its place; `None` where the creation did not get that far.
     pub fn load_intent<'b>(&self, buffer: &'b mut [u8]) -> Result<Option<Intent<'b>>, Fault> {
-        let Some(file) = self.read(INTENT, buffer)? else {
+        let rule = |rule| Fault::rule(Step::ReadState, rule, At::Nothing);
+        let Some(length) = self.read(INTENT, buffer)? else {
             return Ok(None);
         };
-        match read_intent(file) {
-            Ok(intent) => Ok(Some(intent)),
-            Err(rule) => Err(Fault::rule(Step::ReadState, rule, At::Nothing)),
+        let file = start(buffer, length);
+        if let Ok(record) = read_state(file) {
+            return Ok(Some(Intent {
+                boot: record.init.boot,
+                cgroup: record.cgroup,
+            }));
         }
+        read_intent(file).map(Some).map_err(rule)
     }
 
     /// What the container is doing; [`Status::Paused`] is for the room `cgroup` to tell.
@@ -265,8 +298,8 @@ impl<'r> Dir<'r> {
         Ok(())
     }
 
-    /// Reads one of the files into `buffer`; `None` where there is none.
-    fn read<'b>(&self, name: &CStr, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Fault> {
+    /// Reads one of the files into `buffer`, and returns its length; `None` where there is none.
+    fn read(&self, name: &CStr, buffer: &mut [u8]) -> Result<Option<usize>, Fault> {
         let corrupt = Fault::rule(Step::ReadState, Rule::Corrupt, At::Nothing);
         // O_NONBLOCK: a fifo in this place does not hold us up.
         let flags =
@@ -286,8 +319,7 @@ impl<'r> Dir<'r> {
             return Err(corrupt);
         }
         let place = buffer.get_mut(..size).ok_or(corrupt)?;
-        let length = read_whole(&file, place).step(Step::ReadState)?;
-        Ok(place.get(..length))
+        read_whole(&file, place).step(Step::ReadState).map(Some)
     }
 
     /// Writes one of the files: under another name, flushed, renamed.
@@ -295,7 +327,7 @@ impl<'r> Dir<'r> {
         &self,
         name: &CStr,
         encode: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), Errno>) -> Result<(), Errno>,
-    ) -> Result<(), Fault> {
+    ) -> Result<OwnedFd, Fault> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = || openat(&self.fd, NEW, flags, Mode::RUSR | Mode::WUSR);
@@ -308,12 +340,7 @@ impl<'r> Dir<'r> {
             opened => opened,
         }
         .step(Step::WriteState)?;
-        let mut writer = Writer {
-            file: &file,
-            bytes: [0; 1024],
-            filled: 0,
-            total: 0,
-        };
+        let mut writer = Writer::new(&file);
         let encoded = encode(&mut |piece| writer.put(piece));
         if writer.total > STATE_BYTES {
             return Err(Fault::limit(
@@ -333,7 +360,7 @@ impl<'r> Dir<'r> {
             fsync(&self.fd).step(Step::WriteState)?;
             fsync(self.root.fd()).step(Step::WriteState)?;
         }
-        Ok(())
+        Ok(file)
     }
 }
 
@@ -343,9 +370,20 @@ struct Writer<'f> {
     bytes: [u8; 1024],
     filled: usize,
     total: usize,
+    written: u64,
 }
 
-impl Writer<'_> {
+impl<'f> Writer<'f> {
+    fn new(file: &'f OwnedFd) -> Self {
+        Self {
+            file,
+            bytes: [0; 1024],
+            filled: 0,
+            total: 0,
+            written: 0,
+        }
+    }
+
     fn put(&mut self, mut piece: &[u8]) -> Result<(), Errno> {
         self.total = self.total.saturating_add(piece.len());
         if self.total > STATE_BYTES {
@@ -367,9 +405,26 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// From the start of the file, wherever its position is.
     fn flush(&mut self) -> Result<(), Errno> {
-        write_whole(self.file, self.bytes.get(..self.filled).unwrap_or_default())?;
+        let mut rest = self.bytes.get(..self.filled).unwrap_or_default();
+        while !rest.is_empty() {
+            match pwrite(self.file, rest, self.written) {
+                Ok(0) => return Err(Errno::IO),
+                Ok(n) => {
+                    self.written = self.written.saturating_add(n as u64);
+                    rest = rest.get(n..).unwrap_or_default();
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
         self.filled = 0;
         Ok(())
     }
+}
+
+/// The first `length` bytes.
+fn start(buffer: &[u8], length: usize) -> &[u8] {
+    buffer.get(..length).unwrap_or_default()
 }
