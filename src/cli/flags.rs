@@ -50,7 +50,7 @@ start|<container-id>|1|1|run the program of a created container
 state|<container-id>|1|1|print the state of a container as JSON
 -help|h||show this help
 kill|<container-id> [signal]|1|2|send a signal (default: SIGTERM) to a container
--all|a||signal all its processes; no error if it has ended
+-all|a||no error if it has ended; the signal is for its init, SIGKILL for all its processes
 -help|h||show this help
 delete|<container-id>|1|1|remove what is left of a container
 -force|f||kill it first if it is running; no error if there is none

@@ -1,14 +1,16 @@
-//! `kill`: sends a signal to the init of a container, or to all its processes.
+//! `kill`: sends a signal to the init of a container; SIGKILL reaches all its processes.
 #![forbid(unsafe_code)]
 
-use super::state::open_root;
+use super::state::{CGROUPS, open_root};
 use super::{Call, Stop};
+use crate::cgroup;
 use crate::error::{At, Cause, Fault, Rule, Step};
 use crate::state::{Boot, Live, buffer};
 
 /// Signals 1 to 31 by their place.
 static NAMES: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP \
                       TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
+const KILL: u32 = 9;
 const TERM: u32 = 15;
 /// The kernel's first and last real-time signal.
 const RTMIN: u32 = 34;
@@ -31,10 +33,21 @@ pub(super) fn kill(call: &Call) -> Result<i32, Stop> {
             }
         },
     };
-    let sent = match record.init.find(&Boot::current())? {
+    let boot = Boot::current();
+    let sent = match record.init.find(&boot)? {
         Some(init) => send(&init, signal),
         None => Err(Fault::rule(Step::Signal, Rule::NotRunning, At::Nothing)),
     };
+    // Without a pid namespace of its own the end of its init ends nobody else.
+    if signal == KILL
+        && !record.own_pid_namespace
+        && (sent.is_ok() || all)
+        && record.init.boot == boot
+        && let Some(cgroups) = CGROUPS.take()
+        && cgroups.decode(record.cgroup).is_some()
+    {
+        cgroup::kill(cgroups)?;
+    }
     match sent {
         Err(fault) if all && fault.cause() == Cause::Rule(Rule::NotRunning) => Ok(0),
         sent => Ok(sent.map(|()| 0)?),
