@@ -59,7 +59,8 @@ pub fn close_all_but<'k>(
     close(next, u32::MAX)
 }
 
-fn close(first: u32, last: u32) -> Result<(), Fault> {
+/// Closes a range, first and last included.
+pub(super) fn close(first: u32, last: u32) -> Result<(), Fault> {
     match fd::close_range(first, last) {
         Err(Errno::NOSYS | Errno::PERM) => {
             for number in first..=last.min(fd::upper_bound()) {

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod fdset;
+pub mod later;
 pub mod proc;
 pub mod root;
 #[cfg(test)]

@@ -163,34 +163,55 @@ impl<'a> Root<'a> {
 
     fn make(&self, path: &CStr, leaf: Leaf, mode: u32) -> Result<(OwnedFd, bool), Errno> {
         match self.follow(path) {
-            Err(Errno::NOENT) => Ok((self.make_missing(path, leaf, mode)?, true)),
+            Err(Errno::NOENT) => Ok((self.make_missing(path, leaf, mode)?.0, true)),
             answer => Ok((answer?, false)),
         }
     }
 
     /// Makes what a look-up just did not find, with its parent directories; dangling links are followed inside the root.
+    /// True when there was no link on the way, so that the place is where the path says.
     ///
     /// # Errors
     ///
     /// As [`Root::make_directory`].
-    pub fn make_missing(&self, path: &CStr, leaf: Leaf, mode: u32) -> Result<OwnedFd, Errno> {
+    pub fn make_missing(
+        &self,
+        path: &CStr,
+        leaf: Leaf,
+        mode: u32,
+    ) -> Result<(OwnedFd, bool), Errno> {
+        let mut literal = true;
         let mut text = Text::new(path.to_bytes())?;
         for _ in 0..LINKS {
-            let (dir, end) = self.longest_prefix(&mut text)?;
+            let (dir, end) = self.longest_prefix(&mut text, &mut literal)?;
             match make_below(dir, &mut text, end, leaf, mode)? {
-                Made::There(fd) => return Ok(fd),
-                Made::Link { from, to, link } => text.splice(from, to, &link)?,
+                Made::There(fd) => return Ok((fd, literal)),
+                Made::Link { from, to, link } => {
+                    literal = false;
+                    text.splice(from, to, &link)?;
+                }
             }
         }
         Err(Errno::LOOP)
     }
 
     /// The deepest directory on the way that exists, and where the rest of the text begins.
-    fn longest_prefix(&self, text: &mut Text) -> Result<(OwnedFd, usize), Errno> {
+    fn longest_prefix(
+        &self,
+        text: &mut Text,
+        literal: &mut bool,
+    ) -> Result<(OwnedFd, usize), Errno> {
         let mut end = text.len;
         loop {
             end = text.last_slash(end).ok_or(Errno::NOENT)?;
-            match text.cut(end, |prefix| self.follow(prefix)) {
+            let found = text.cut(end, |prefix| match self.literal(prefix) {
+                Err(Errno::LOOP) => {
+                    *literal = false;
+                    self.follow(prefix)
+                }
+                answer => answer,
+            });
+            match found {
                 Ok(fd) => return Ok((fd, end)),
                 // A dangling link in the prefix looks like a missing name: it is found by trying to make it.
                 Err(Errno::NOENT) if end > 0 => {}

@@ -43,7 +43,18 @@ pub(super) fn plan(mut mount: Mount, plan: &mut Plan) -> Result<(), Fault> {
             for place in 0..plan.cgroup.hierarchies.len() {
                 hierarchy(place, PLAIN | readonly, plan)?;
             }
-            Ok(())
+            if plan.namespaces.own(NamespaceKind::Cgroup) {
+                return Ok(());
+            }
+            // The links are made: the tmpfs may be read-only with what it holds.
+            let readonly = if readonly == 0 {
+                0
+            } else {
+                k::MOUNT_ATTR_RDONLY
+            };
+            let plain = k::MOUNT_ATTR_NOSUID | k::MOUNT_ATTR_NODEV | k::MOUNT_ATTR_NOEXEC;
+            let attributes = plain | readonly;
+            push(plan, Op::Within { attributes })
         }
     }
 }

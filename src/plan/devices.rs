@@ -94,7 +94,17 @@ pub(super) fn make(source: Source<'_>, plan: &mut Plan) -> Result<(), Fault> {
     if covered(plan, PTMX, false) {
         return Ok(());
     }
-    link(plan, PTMX, b"pts/ptmx", When::Always)
+    // In a new tmpfs there is none to be removed.
+    let empty = plan.ops.iter().any(|op| match op {
+        Op::Mount(mount) => {
+            plan.arena.bytes(mount.target) == b"/dev"
+                && plan.arena.bytes(mount.fstype) == b"tmpfs"
+                && !mount.copy_up
+        }
+        _ => false,
+    });
+    let when = if empty { When::Absent } else { When::Always };
+    link(plan, PTMX, b"pts/ptmx", when)
 }
 
 fn link(plan: &mut Plan, path: &[u8], text: &[u8], when: When) -> Result<(), Fault> {

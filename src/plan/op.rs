@@ -19,6 +19,11 @@ pub enum Op {
     Mount(Mount),
     /// Make a directory in the file system that the last [`Kind::Base`] mount made, and mount there.
     Below(Below),
+    /// Give what the last [`Kind::Base`] mount holds, itself included, these MOUNT_ATTR_*.
+    Within {
+        /// The attributes.
+        attributes: u32,
+    },
     /// Make a symbolic link in the file system that the last [`Kind::Base`] mount made; one that exists stays.
     LinkBelow {
         /// Its name.
@@ -133,7 +138,7 @@ pub struct Below {
     pub fstype: Str,
     /// Its options: the controllers.
     pub data: Str,
-    /// MS_* flags.
+    /// MS_* flags; a bind mount gets them from [`Op::Within`], and here only before Linux 5.12.
     pub set: u32,
 }
 
@@ -215,7 +220,7 @@ impl Op {
             Self::Below(below) => below.name,
             Self::LinkBelow { name, .. } => *name,
             Self::Device(device) => device.path,
-            Self::Propagation { .. } => Str::EMPTY,
+            Self::Propagation { .. } | Self::Within { .. } => Str::EMPTY,
         }
     }
 }
@@ -231,6 +236,7 @@ pub fn describe<const N: usize>(op: &Op, arena: &Arena<N>, sink: &mut dyn FnMut(
         Op::LinkBelow { .. } | Op::Link { .. } => "symbolic link",
         Op::Device(_) => "device",
         Op::Propagation { .. } => "propagation of the root",
+        Op::Within { .. } => "cgroup hierarchies",
         Op::Readonly { .. } => "read-only path",
         Op::Mask { .. } => "masked path",
         Op::Seal { .. } => "read-only mount",

@@ -12,7 +12,7 @@ use crate::fs::proc::SelfFd;
 use crate::fs::root::Leaf;
 use crate::plan::arena::Arena;
 use crate::plan::op::Mount;
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, mount as sys, path};
+use crate::sys::{AsFd, OwnedFd, mount as sys, path};
 
 /// Binds `source`, a path on the host, whose links are followed once.
 ///
@@ -44,6 +44,7 @@ pub(super) fn bind<const N: usize>(
         mount::recursive(tree.as_fd(), op)?;
     }
     sys::attach(&tree, &place).step(Step::Mount)?;
+    rootfs.done.close(place);
     if late {
         attributes::remount(tree.as_fd(), op.set, op.cleared).step(Step::SetMountFlags)?;
     }
@@ -102,39 +103,4 @@ fn classic(
         mount::recursive(top.as_fd(), op)?;
     }
     Ok(top)
-}
-
-/// Binds a directory of the host with its submounts onto `place`, which is `name` in a file system of our own.
-///
-/// # Errors
-///
-/// The step that failed.
-pub(super) fn below(
-    base: BorrowedFd<'_>,
-    name: &CStr,
-    place: &OwnedFd,
-    source: &CStr,
-    set: u32,
-) -> Result<(), Fault> {
-    let tree = match sys::clone_tree(path::cwd(), source, true) {
-        Err(Errno::NOSYS | Errno::PERM) => None,
-        answer => Some(answer.step(Step::OpenSource)?),
-    };
-    let Some(tree) = tree else {
-        let to = SelfFd::of(place);
-        sys::mount(source, to.path(), c"", k::MS_BIND | k::MS_REC, c"").step(Step::Mount)?;
-        // Nobody else can reach the base: its entry leads to the new mount.
-        let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        let top = path::openat(base, name, flags).step(Step::CheckMount)?;
-        return attributes::remount(top.as_fd(), set, 0).step(Step::SetMountFlags);
-    };
-    let late = match attributes::set(tree.as_fd(), set, 0) {
-        Err(Errno::NOSYS) => true,
-        answer => answer.step(Step::SetMountFlags).map(|()| false)?,
-    };
-    sys::attach(&tree, place).step(Step::Mount)?;
-    if late {
-        attributes::remount(tree.as_fd(), set, 0).step(Step::SetMountFlags)?;
-    }
-    Ok(())
 }

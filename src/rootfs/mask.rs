@@ -92,7 +92,10 @@ pub(super) fn readonly(rootfs: &Rootfs<'_>, path: &CStr) -> Result<(), Fault> {
         Err(Errno::NOSYS) => attributes::make_readonly(tree.as_fd(), false),
         answer => answer,
     }
-    .step(Step::ProtectPath)
+    .step(Step::ProtectPath)?;
+    rootfs.done.close(place);
+    rootfs.done.close(tree);
+    Ok(())
 }
 
 /// The same with mount(2).
@@ -123,7 +126,7 @@ pub(super) fn mask(rootfs: &mut Rootfs<'_>, path: &CStr) -> Result<(), Fault> {
     let Some(place) = find(rootfs, path).step(Step::ProtectPath)? else {
         return Ok(());
     };
-    match file(rootfs, &place)? {
+    let done = match file(rootfs, &place)? {
         // A file on a directory: ENOTDIR from mount(2), EINVAL from move_mount.
         Err(Errno::NOTDIR | Errno::INVAL)
             if mount::file_type(&place).step(Step::ProtectPath)? == FileType::Directory =>
@@ -131,7 +134,9 @@ pub(super) fn mask(rootfs: &mut Rootfs<'_>, path: &CStr) -> Result<(), Fault> {
             directory(rootfs, &place).step(Step::ProtectPath)
         }
         answer => answer.step(Step::ProtectPath),
-    }
+    };
+    rootfs.done.close(place);
+    done
 }
 
 /// Puts the null device on a place; the inner error is the kernel's about the place.

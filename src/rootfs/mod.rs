@@ -33,6 +33,7 @@ use core::ffi::CStr;
 use rustix::fs::Mode;
 
 use crate::error::{At, Context, Fault, Step};
+use crate::fs::later::Later;
 use crate::fs::proc::Proc;
 use crate::fs::root::Root;
 use crate::plan::arena::Arena;
@@ -51,10 +52,16 @@ pub struct Rootfs<'a> {
     sysfs: Option<OwnedFd>,
     /// The last mount that others are made in.
     base: Option<OwnedFd>,
+    /// The kernel has no mount_setattr; known once there is a base.
+    old: bool,
     /// /dev, once something was made in it.
     dev: Option<OwnedFd>,
     masks: mask::Sources,
     pivoted: bool,
+    /// The working directory is the procfs, for paths like `self/fd/N`.
+    in_proc: bool,
+    /// Descriptors that have done their duty.
+    done: Later,
 }
 
 /// Opens the root and mounts it onto itself. The umask is 0 afterwards and the working directory undefined.
@@ -78,9 +85,12 @@ pub fn enter<'a, const N: usize>(
         procfs: None,
         sysfs: None,
         base: None,
+        old: false,
         dev: None,
         masks: mask::Sources::prepare(setup.masks),
         pivoted: false,
+        in_proc: true,
+        done: Later::new(),
     })
 }
 
@@ -100,15 +110,13 @@ impl Rootfs<'_> {
         if ops.is_empty() {
             return Ok(());
         }
-        rustix::process::fchdir(self.proc.fd()).step(Step::OpenProc)?;
+        self.stand_in_proc()?;
         for (op, number) in ops.iter().zip(first..) {
             self.one(op, arena)
                 .map_err(|fault| fault.or_at(At::Op(number)))?;
         }
-        if self.pivoted {
-            rustix::process::chdir(c"/").step(Step::Pivot)?;
-        }
-        Ok(())
+        self.done.now();
+        self.leave_proc()
     }
 
     /// Makes the root "/" and lets go of the old one. The working directory is "/" afterwards.
@@ -119,6 +127,7 @@ impl Rootfs<'_> {
     pub fn pivot(&mut self, setup: &Setup) -> Result<(), Fault> {
         pivot::leave(setup, self.fd.as_fd(), self.proc)?;
         self.pivoted = true;
+        self.in_proc = false;
         Ok(())
     }
 
@@ -129,12 +138,9 @@ impl Rootfs<'_> {
     ///
     /// `Step::BindConsole`.
     pub fn console(&mut self, terminal: BorrowedFd<'_>) -> Result<(), Fault> {
-        rustix::process::fchdir(self.proc.fd()).step(Step::OpenProc)?;
+        self.stand_in_proc()?;
         dev::console(self, terminal).step(Step::BindConsole)?;
-        if self.pivoted {
-            rustix::process::chdir(c"/").step(Step::Pivot)?;
-        }
-        Ok(())
+        self.leave_proc()
     }
 
     /// The container's root directory, for whatever else must be found in it.
@@ -143,12 +149,30 @@ impl Rootfs<'_> {
         Root::new(self.fd.as_fd(), self.proc)
     }
 
+    fn stand_in_proc(&mut self) -> Result<(), Fault> {
+        if !self.in_proc {
+            rustix::process::fchdir(self.proc.fd()).step(Step::OpenProc)?;
+            self.in_proc = true;
+        }
+        Ok(())
+    }
+
+    /// After pivot_root "/" is the working directory; before it, hooks and the like choose their own.
+    fn leave_proc(&mut self) -> Result<(), Fault> {
+        if self.pivoted {
+            rustix::process::chdir(c"/").step(Step::Pivot)?;
+            self.in_proc = false;
+        }
+        Ok(())
+    }
+
     fn one<const N: usize>(&mut self, op: &Op, arena: &Arena<N>) -> Result<(), Fault> {
         let path = |text| arena.cstr(text);
         match op {
             Op::Directory { path: at } => self.directory(path(*at)),
             Op::Mount(one) => mount::mount(self, one, arena),
             Op::Below(below) => mount::below(self, below, arena),
+            Op::Within { attributes } => mount::within(self, *attributes),
             Op::LinkBelow { name, text } => mount::link_below(self, path(*name), path(*text)),
             Op::Device(device) => dev::device(self, device, path(device.path)),
             Op::Link {

@@ -4,7 +4,7 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as k;
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode};
 
 use super::{Rootfs, attributes, bind, copy_up, fresh};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
@@ -46,10 +46,15 @@ pub(super) fn mount<const N: usize>(
         sys::mount(c"", place.path(), c"", flags, c"").step(Step::SetMountFlags)?;
     }
     match (op.kind, arena.bytes(op.target)) {
-        (Kind::Base, _) => rootfs.base = Some(top),
+        (Kind::Base, _) => {
+            // Asked once, of what has these attributes already.
+            let probe = sys::set_attributes(&top, false, k::MOUNT_ATTR_NOSUID, 0);
+            rootfs.old = probe.is_err();
+            rootfs.base = Some(top);
+        }
         (Kind::Proc | Kind::Bind, b"/proc") => rootfs.procfs = Some(top),
         (Kind::Sysfs, b"/sys") => rootfs.sysfs = Some(top),
-        _ => {}
+        _ => rootfs.done.close(top),
     }
     Ok(())
 }
@@ -93,7 +98,11 @@ pub(super) fn place(
         Err(Errno::NOENT) => {
             let leaf = leaf().step(Step::OpenSource)?;
             let made = root.make_missing(target, leaf, 0o755);
-            (made.step(Step::MakeMountPoint)?, true)
+            let (place, literal) = made.step(Step::MakeMountPoint)?;
+            if literal {
+                return Ok((place, true));
+            }
+            (place, true)
         }
         answer => (answer.step(Step::MakeMountPoint)?, false),
     };
@@ -158,6 +167,7 @@ fn new<const N: usize>(
             copy_up::copy_up(&place, &tree)?;
         }
         if sys::attach(&tree, &place).is_ok() {
+            rootfs.done.close(place);
             return Ok(Some(tree));
         }
     }
@@ -169,6 +179,7 @@ fn new<const N: usize>(
     })
     .step(Step::Mount)?;
     if !needed {
+        rootfs.done.close(place);
         return Ok(None);
     }
     let top = top(rootfs, &place, target)?;
@@ -272,7 +283,8 @@ fn remount<const N: usize>(rootfs: &Rootfs<'_>, op: &Mount, arena: &Arena<N>) ->
     Ok(())
 }
 
-/// One hierarchy inside the tmpfs at /sys/fs/cgroup.
+/// One hierarchy inside the tmpfs at /sys/fs/cgroup. Nobody else can reach that yet, so that a name in it is a place;
+/// a name behind `self/fd/N` saves the calls that open it.
 ///
 /// # Errors
 ///
@@ -288,15 +300,41 @@ pub(super) fn below<const N: usize>(
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno).step(Step::MakeMountPoint),
     }
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY;
-    let place = path::openat(base, name, flags).step(Step::MakeMountPoint)?;
-    let source = arena.cstr(op.source);
-    if op.fstype.is_empty() {
-        return bind::below(base, name, &place, source, op.set);
+    let mut spot = Text::new(SelfFd::of(base).path().to_bytes()).step(Step::MakeMountPoint)?;
+    for part in [b"/", name.to_bytes()] {
+        spot.push(part).step(Step::MakeMountPoint)?;
     }
-    let spot = SelfFd::of(&place);
-    let (fstype, data) = (arena.cstr(op.fstype), arena.cstr(op.data));
-    sys::mount(source, spot.path(), fstype, op.set, data).step(Step::Mount)
+    let (source, fstype) = (arena.cstr(op.source), arena.cstr(op.fstype));
+    let len = spot.len;
+    if op.fstype.is_empty() {
+        let flags = k::MS_BIND | k::MS_REC;
+        let bound = spot.name(0, len, |spot| sys::mount(source, spot, c"", flags, c""));
+        bound.step(Step::Mount)?;
+        if rootfs.old {
+            let flags = k::MS_BIND | k::MS_REMOUNT | op.set;
+            let done = spot.name(0, len, |spot| sys::mount(c"", spot, c"", flags, c""));
+            done.step(Step::SetMountFlags)?;
+        }
+        return Ok(());
+    }
+    let data = arena.cstr(op.data);
+    let made = spot.name(0, len, |spot| {
+        sys::mount(source, spot, fstype, op.set, data)
+    });
+    made.step(Step::Mount)
+}
+
+/// The attributes of all that the base holds, in one call.
+///
+/// # Errors
+///
+/// `Step::SetMountFlags`.
+pub(super) fn within(rootfs: &Rootfs<'_>, attributes: u32) -> Result<(), Fault> {
+    if rootfs.old {
+        // Each has got its own; the base itself is sealed later.
+        return Ok(());
+    }
+    sys::set_attributes(base(rootfs)?, true, attributes, 0).step(Step::SetMountFlags)
 }
 
 /// A link there.

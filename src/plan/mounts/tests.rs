@@ -264,7 +264,8 @@ fn cgroup_mounts() {
     );
     let three = |a: &str, b: &str, c: &str| Some((a.into(), b.into(), c.into()));
     assert_eq!(below, three("cgroup", "cgroup", "cpu,cpuacct"));
-    let (_, below) = ops(&doc(""), Mode::V1);
+    let (list, below) = ops(&doc(""), Mode::V1);
+    assert_eq!(list.get(6).map(String::as_str), Some("cgroup hierarchies"));
     assert_eq!(below, three("/sys/fs/cgroup/cpu,cpuacct/c1", "", ""));
     let (list, _) = ops(&own, Mode::V2);
     let cgroup2 =

@@ -262,6 +262,8 @@ fn hierarchies_below_a_base() {
         }));
         let (link, text) = (draft.text("cpu"), name);
         draft.before.push(Op::LinkBelow { name: link, text });
+        let attributes = k::MOUNT_ATTR_RDONLY | k::MOUNT_ATTR_NOSUID;
+        draft.before.push(Op::Within { attributes });
         let path = draft.text("/sys/fs/cgroup");
         draft.after.push(Op::Seal { path });
         let seen = draft.run().unwrap();
