@@ -146,7 +146,8 @@ fn base(mode: Mode, own: &[u8], absolute: bool) -> &[u8] {
     }
 }
 
-/// Everything denied, then the document's rules in their order, then the usual allowances.
+/// Everything denied, then the document's rules in their order, then the usual allowances (the null device and its like,
+/// which other runtimes grant whatever the document says).
 fn device_rules(
     source: Source<'_>,
     resources: Option<&Resources>,
@@ -154,7 +155,18 @@ fn device_rules(
 ) -> Result<(), Fault> {
     let list: &[DeviceRule] =
         resources.map_or(&[][..], |all| all.devices.of(&source.pools.device_rules));
-    let rules = list.iter().map(device_rule).chain(devices::DEFAULTS);
+    // Where everything is allowed there is nothing to add, and what was taken out of it stays out.
+    let last = list
+        .iter()
+        .rev()
+        .map(device_rule)
+        .find(devices::Rule::is_total);
+    let usual = match last {
+        Some(rule) if rule.allow => 0,
+        _ => devices::DEFAULTS.len(),
+    };
+    let rules = list.iter().map(device_rule);
+    let rules = rules.chain(devices::DEFAULTS.into_iter().take(usual));
     let fault = |rule, n| {
         let at = list
             .get(n)

@@ -194,6 +194,21 @@ fn hosts_and_rules() {
 }
 
 #[test]
+fn what_is_taken_out_of_everything_stays_out() {
+    let null = DeviceRule {
+        allow: false,
+        minor: Some(3),
+        major: Some(1),
+        ..FUSE
+    };
+    let mut case = Case::new(Mode::V1, &["devices"], &[EVERYTHING, null]);
+    case.make(Manager::Cgroupfs).unwrap();
+    assert_eq!(case.plan.devices, Devices::Lists);
+    assert!(case.plan.fold.allow);
+    assert_eq!(case.plan.fold.ranges().len(), 1);
+}
+
+#[test]
 fn what_v1_cannot_say_is_an_error_there_only() {
     let part = DeviceRule {
         allow: false,
