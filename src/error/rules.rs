@@ -155,7 +155,6 @@ table! {
         SocketNeedsTerminal = "cannot use console socket if ocilet will not detach or allocate tty",
         NotDevpts = "/dev/pts must be a devpts of the container with its ptmx",
         // cgroup/
-        NoCgroups = "none (or no device controller) is mounted, so the container runs without",
         CgroupPathUp = "a cgroup path must not contain \"..\"",
         CgroupPathRoot = "a cgroup path must name a cgroup below the mount point",
         CgroupPathLong = "a cgroup path has at most 4095 bytes",

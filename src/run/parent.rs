@@ -12,7 +12,7 @@ use super::{Purpose, middle, supervise};
 use crate::cgroup;
 use crate::cli::{CreateArgs, Globals};
 use crate::config::NamespaceKind;
-use crate::error::{At, Cause, Context, Errno, Fault, Place, Rule, Step};
+use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::limits::{Limit, STATE_BYTES};
 use crate::plan::Plan;
 use crate::plan::route::Route;
@@ -98,10 +98,6 @@ fn bring_up(
     warn: &mut dyn FnMut(Fault),
 ) -> Result<Option<OwnedFd>, Fault> {
     let plan = order.plan;
-    if plan.cgroup.warn {
-        let at = At::Place(Place::CgroupRoot);
-        warn(Fault::rule(Step::FindCgroups, Rule::NoCgroups, at));
-    }
     let boot = Boot::current();
     let mut intend = |record: &cgroup::Record| write_intent(dir, boot, record);
     let start = match order.purpose {

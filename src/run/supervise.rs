@@ -12,6 +12,7 @@ use crate::sys::proc::{self, Ended};
 use crate::sys::{AsFd, OwnedFd, pidfd, sig};
 use crate::tty::Relay;
 
+const SIGPIPE: i32 = 13;
 const SIGCHLD: i32 = 17;
 const SIGURG: i32 = 23;
 const SIGWINCH: i32 = 28;
@@ -45,6 +46,8 @@ pub(super) fn until_end(
     let mut relay = master
         .map(|master| Relay::start(master, resize))
         .transpose()?;
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let own = own.unsigned_abs();
     loop {
         // It may have ended before the first signal could be read.
         if let Some(ended) = reap(init.pid)? {
@@ -58,8 +61,10 @@ pub(super) fn until_end(
             None => wait(&signals.0),
         }
         .step(Step::Supervise)?;
-        while let Ok((signal, _)) = sig::read(signals.0.as_fd()) {
+        while let Ok((signal, sender)) = sig::read(signals.0.as_fd()) {
             match (signal, &relay) {
+                // Our own write of its output to a reader that has gone: nothing that it is to know.
+                (SIGPIPE, _) if sender == own => {}
                 (SIGWINCH, Some(relay)) => relay.resize(),
                 _ => forward(init, signal),
             }

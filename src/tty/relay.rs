@@ -57,12 +57,12 @@ impl Caller {
 }
 
 /// Bytes in one direction: read until there is nothing left in the buffer, written until there is nothing left.
-struct Flow {
+pub(super) struct Flow {
     buffer: &'static mut [u8; BUFFER],
     start: usize,
     end: usize,
     /// Nothing more will be read.
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 impl Flow {
@@ -75,7 +75,7 @@ impl Flow {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
@@ -117,7 +117,7 @@ pub struct Relay {
     input: Caller,
     output: Caller,
     inward: Flow,
-    outward: Flow,
+    pub(super) outward: Flow,
     last_in: u8,
     /// The caller's terminal, where there is one, with the settings it had.
     terminal: Option<(BorrowedFd<'static>, Termios)>,
@@ -197,7 +197,7 @@ impl Relay {
     }
 
     /// One poll, and what it says can be done. True when `other` is readable or the time is over.
-    fn round(
+    pub(super) fn round(
         &mut self,
         other: Option<BorrowedFd<'_>>,
         time: Option<&Timespec>,
