@@ -23,13 +23,13 @@ pub fn frozen(record: &Record) -> bool {
 pub(super) fn is_frozen(dir: BorrowedFd<'_>, kinds: Kinds) -> bool {
     let mut text = [0; 128];
     if kinds.has(Kinds::UNIFIED) {
-        let events = io::read(dir, c"cgroup.events", &mut text);
+        let events = io::read_small(dir, c"cgroup.events", &mut text);
         return events.is_ok_and(|events| has_line(events, b"frozen 1"));
     }
     if !kinds.has(Kinds::FREEZER) {
         return false;
     }
-    let state = io::read(dir, c"freezer.state", &mut text);
+    let state = io::read_small(dir, c"freezer.state", &mut text);
     state.is_ok_and(|state| !state.starts_with(b"THAWED"))
 }
 

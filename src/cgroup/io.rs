@@ -52,6 +52,17 @@ pub(super) fn read<'b>(
     Ok(buffer.get(..used).unwrap_or(&[]))
 }
 
+/// Reads a file that the kernel gives in one piece, which spares the look for its end.
+pub(super) fn read_small<'b>(
+    dir: impl AsFd,
+    name: &CStr,
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], Errno> {
+    let file = open(dir, name)?;
+    let n = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut *buffer))?;
+    Ok(buffer.get(..n).unwrap_or(&[]))
+}
+
 /// Writes a value in one piece: the kernel takes each write(2) as one command.
 pub(super) fn write(dir: impl AsFd, name: &CStr, value: &[u8]) -> Result<(), Errno> {
     put(&open_to_write(dir, name)?, value)

@@ -137,6 +137,8 @@ pub struct Record {
     pub mode: Mode,
     /// The container's cgroups.
     pub hierarchies: Hierarchies,
+    /// This very process has made them.
+    fresh: bool,
 }
 
 impl Record {
@@ -146,6 +148,7 @@ impl Record {
         Self {
             mode: Mode::None,
             hierarchies: Hierarchies::new(),
+            fresh: false,
         }
     }
 }

@@ -30,6 +30,7 @@ pub fn begin(
 ) -> Result<Option<OwnedFd>, Fault> {
     intend(plan, record);
     store(record)?;
+    record.fresh = true;
     for n in 0..record.hierarchies.len() {
         record.hierarchies.mark(n, 0, 0);
     }
@@ -200,7 +201,7 @@ fn fill_cpusets(row: &Hierarchy<'_>, made: u8) -> Result<(), Errno> {
         let path = row.dir.to_bytes();
         let path = (0..level).try_fold(path, |path, _| parent(path));
         let dir = io::open_dir(path.ok_or(Errno::INVAL)?)?;
-        v1::fill_cpuset(dir.as_fd())?;
+        v1::fill_cpuset(dir.as_fd(), made > 0)?;
     }
     Ok(())
 }
@@ -210,10 +211,10 @@ fn refuse_used(dir: BorrowedFd<'_>, row: &Hierarchy<'_>) -> Result<(), Fault> {
     let refuse = |rule| Err(Fault::rule(Step::MakeCgroup, rule, row.at));
     let mut text = [0; 128];
     let busy = if row.kinds.has(Kinds::UNIFIED) {
-        let events = io::read(dir, c"cgroup.events", &mut text).step(Step::MakeCgroup)?;
+        let events = io::read_small(dir, c"cgroup.events", &mut text).step(Step::MakeCgroup)?;
         has_line(events, b"populated 1")
     } else {
-        let procs = io::read(dir, c"cgroup.procs", &mut text).step(Step::MakeCgroup)?;
+        let procs = io::read_small(dir, c"cgroup.procs", &mut text).step(Step::MakeCgroup)?;
         !procs.is_empty()
     };
     if busy {

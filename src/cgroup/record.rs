@@ -96,6 +96,7 @@ impl Record {
             _ => return None,
         };
         self.hierarchies.clear();
+        self.fresh = false;
         for line in lines {
             line_into(&mut self.hierarchies, line, fields)?;
         }

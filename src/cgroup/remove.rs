@@ -36,7 +36,7 @@ pub fn remove(record: &Record) -> Result<(), Fault> {
     let mut busy = 0_u64;
     for n in (0..record.hierarchies.len()).rev() {
         if let Some(row) = record.hierarchies.get(n)
-            && attempt(&row).step_at(Step::RemoveCgroup, row.at)? == Left::Something
+            && attempt(&row, record.fresh).step_at(Step::RemoveCgroup, row.at)? == Left::Something
         {
             busy |= bit(n);
         }
@@ -68,9 +68,11 @@ pub(super) fn upwards(mut path: &[u8], made: u8) {
     }
 }
 
-/// Removes one directory where that is possible at once.
-fn attempt(row: &Hierarchy<'_>) -> Result<Left, Errno> {
-    if !is_ours(row)? {
+/// Removes one directory where that is possible at once. `fresh` when this process has made it: as long as something of
+/// the container was in it nobody could put another one in its place.
+fn attempt(row: &Hierarchy<'_>, fresh: bool) -> Result<Left, Errno> {
+    let ours = fresh && row.made > 0 || is_ours(row)?;
+    if !ours {
         return Ok(Left::Nothing);
     }
     if row.made == 0 {
@@ -105,9 +107,12 @@ fn used(row: &Hierarchy<'_>) -> Result<Left, Errno> {
     let mut text = [0; 128];
     let dir = io::open_dir(row.dir)?;
     let busy = if row.kinds.has(Kinds::UNIFIED) {
-        freeze::has_line(io::read(&dir, c"cgroup.events", &mut text)?, b"populated 1")
+        freeze::has_line(
+            io::read_small(&dir, c"cgroup.events", &mut text)?,
+            b"populated 1",
+        )
     } else {
-        !io::read(&dir, c"cgroup.procs", &mut text)?.is_empty()
+        !io::read_small(&dir, c"cgroup.procs", &mut text)?.is_empty()
     };
     Ok(if busy { Left::Something } else { Left::Nothing })
 }
@@ -156,7 +161,7 @@ fn clear(row: &Hierarchy<'_>) -> Result<Left, Errno> {
             Err(errno) => return Err(errno),
         }
     }
-    attempt(row)
+    attempt(row, false)
 }
 
 /// Waits until the cgroup may be empty: for its events on v2, which end with the last process; else `pause`

@@ -6,9 +6,9 @@ use super::io;
 use crate::error::Errno;
 use crate::sys::{AsFd, BorrowedFd};
 
-/// Copies cpus and mems of the parent where a new cpuset has none (it starts empty unless the parent's
-/// `cgroup.clone_children` is set), since it takes no process before.
-pub(super) fn fill_cpuset(dir: BorrowedFd<'_>) -> Result<(), Errno> {
+/// Copies cpus and mems of the parent where a cpuset has none, since it takes no process before: a `fresh` one starts
+/// empty (or, where the parent's `cgroup.clone_children` is set, with the same values).
+pub(super) fn fill_cpuset(dir: BorrowedFd<'_>, fresh: bool) -> Result<(), Errno> {
     let mut own = [0; 512];
     let mut parent = [0; 512];
     // ".." of a directory of a cgroup file system is its parent cgroup; ours is never the root of a mount.
@@ -16,10 +16,8 @@ pub(super) fn fill_cpuset(dir: BorrowedFd<'_>) -> Result<(), Errno> {
         (c"cpuset.cpus", c"../cpuset.cpus"),
         (c"cpuset.mems", c"../cpuset.mems"),
     ] {
-        let value = io::read(dir, above, &mut parent)?;
-        let there = io::read(dir, file, &mut own)?;
-        if there.trim_ascii().is_empty() {
-            io::write(dir, file, value)?;
+        if fresh || io::read_small(dir, file, &mut own)?.trim_ascii().is_empty() {
+            io::write(dir, file, io::read_small(dir, above, &mut parent)?)?;
         }
     }
     Ok(())

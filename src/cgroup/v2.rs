@@ -10,14 +10,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// refuses (EBUSY), a read-only or foreign one too; whoever needs a controller finds its file missing.
 pub(super) fn enable_controllers(dir: BorrowedFd<'_>) {
     let (mut available, mut enabled) = ([0; 256], [0; 256]);
-    let Ok(available) = io::read(dir, c"cgroup.controllers", &mut available) else {
+    let Ok(available) = io::read_small(dir, c"cgroup.controllers", &mut available) else {
         return;
     };
     let available = available.trim_ascii();
     if available.is_empty() {
         return;
     }
-    let enabled = io::read(dir, c"cgroup.subtree_control", &mut enabled).unwrap_or(&[]);
+    let enabled = io::read_small(dir, c"cgroup.subtree_control", &mut enabled).unwrap_or(&[]);
     let missing = || words(available).filter(|name| words(enabled).all(|other| other != *name));
     let mut line = heapless::Vec::<u8, 320>::new();
     for name in missing() {
