@@ -366,17 +366,9 @@ fn error(line: &mut Line<'_>, errno: Errno) {
     }
 }
 
-/// Says where a bug is.
-pub fn panic(file: &str, at: u32) {
-    let mut buffer = [0; 256];
-    let mut line = Line::new(&mut buffer);
-    line.text(PROGRAM);
-    line.text("bug at ");
-    line.text(file);
-    line.text(":");
-    line.number(u64::from(at));
-    line.text("; please report it\n");
-    let _ = write_whole(stderr(), line.bytes());
+/// Says that there is a bug.
+pub fn panic() {
+    let _ = write_whole(stderr(), b"ocilet: internal error, please report it\n");
 }
 
 #[cfg(test)]

@@ -95,7 +95,6 @@ fn build(i: &mut Inheritance<'_>) -> Result<Program, Fault> {
     names(plan)?;
     let procfs = Proc::open()?;
     filesystem(i, &procfs)?;
-    sysctls(plan)?;
     attributes::privileged(plan, &procfs)?;
     let home = (!plan.process.has_home).then(|| lookup::home(plan.process.uid));
     attributes::identity(plan)?;
@@ -176,6 +175,8 @@ fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
     root.run(early, 0, &plan.arena)?;
     root.pivot(&plan.root)?;
     terminal(i, procfs, &mut root)?;
+    // Before paths become read-only: where no procfs of our own can be had, the container's is written to.
+    sysctls(plan)?;
     root.run(late, plan.root.before, &plan.arena)
 }
 
