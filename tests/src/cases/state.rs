@@ -21,6 +21,9 @@ pub const CASES: &[Case] = &[
     case!(creator_killed_at_every_syscall, 400, serial),
     case!(deleter_killed_at_every_syscall, 400, serial),
     case!(starter_killed_at_every_syscall, 300, serial),
+    case!(init_killed_at_every_syscall, 400, serial),
+    case!(creator_meets_an_error_at_every_syscall, 400, serial),
+    case!(init_meets_an_error_at_every_syscall, 400, serial),
     case!(foreground_runtime_killed),
     case!(delete_twice_at_once, 60),
 ];
@@ -374,6 +377,132 @@ fn starter_killed_at_every_syscall(t: &T) {
         kill_at(t, point, &["start", &id]);
         recovered(t, point, &bundle, &id);
     }
+}
+
+/// Calls of the init before it becomes the program, from a trace that follows children.
+fn init_points(trace: &str) -> Vec<(String, u32)> {
+    let split = |line: &str| -> Option<(String, String)> {
+        let (pid, rest) = line.split_once(' ')?;
+        Some((pid.to_owned(), rest.trim_start().to_owned()))
+    };
+    let init = trace
+        .lines()
+        .filter(|line| line.contains("execve") && line.contains("\"/bin/probe\""))
+        .find_map(split)
+        .map(|(pid, _)| pid)
+        .expect("the init executes the probe");
+    let calls: Vec<String> = trace
+        .lines()
+        .filter_map(split)
+        .filter(|(pid, _)| *pid == init)
+        .map(|(_, rest)| rest)
+        .take_while(|rest| !(rest.starts_with("execve") && rest.contains("\"/bin/probe\"")))
+        .collect();
+    points(&calls.join("\n"))
+}
+
+/// What is left although the call said that it failed.
+fn remains(t: &T, id: &str) -> Option<String> {
+    if t.root.join(id).exists() {
+        return Some("its state directory is left".to_owned());
+    }
+    let cgroups = witness::cgroups(id);
+    (!cgroups.is_empty()).then(|| format!("{cgroups:?} is left"))
+}
+
+/// A foreground run at the points of its init: whatever happens there, the call ends, says why, and leaves nothing.
+fn at_every_point_of_init(t: &T, what: &str, bad: &mut Vec<String>) {
+    t.facts.need_tool("strace");
+    foreign_check(t);
+    let bundle = t.bundle().probe(&["exit"]);
+    bundle.write();
+    let dir = bundle.dir.to_string_lossy().into_owned();
+    let out = traced(t, &["-f"], &["run", "-b", &dir, &t.id()]);
+    assert_eq!(out.code(), 0, "{}", out.stderr);
+    let points = init_points(&fs::read_to_string(t.path("trace")).unwrap());
+    println!("# {} points of the init, {what}", points.len());
+    let death = what.starts_with("signal");
+    for point in points.iter().filter(|point| death || can_fail(&point.0)) {
+        let id = t.id();
+        let inject = format!("inject={}:{what}:when={}", point.0, point.1);
+        let out = traced(t, &["-f", "-e", &inject], &["run", "-b", &dir, &id]);
+        // The injection may have hit the runtime itself, which makes as many such calls.
+        let runtime_died = out.code() > 128 || out.status.code().is_none();
+        if !runtime_died {
+            if out.code() != 0 && out.stderr.is_empty() {
+                bad.push(format!("{what} at {point:?}: {} in silence", out.code()));
+            }
+            if let Some(left) = remains(t, &id) {
+                bad.push(format!(
+                    "{what} at {point:?}: {left}: {}",
+                    out.stderr.trim_end()
+                ));
+            }
+        }
+        recovered(t, &(point.0.clone(), 0), &bundle, &id);
+    }
+}
+
+/// A close that fails has closed all the same, which an injected error cannot imitate; the crt's own calls cannot fail.
+fn can_fail(name: &str) -> bool {
+    ![
+        "close",
+        "arch_prctl",
+        "set_tid_address",
+        "rt_sigprocmask",
+        "rt_sigaction",
+        "execve",
+    ]
+    .contains(&name)
+}
+
+fn init_killed_at_every_syscall(t: &T) {
+    let mut bad = Vec::new();
+    at_every_point_of_init(t, "signal=KILL", &mut bad);
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
+fn init_meets_an_error_at_every_syscall(t: &T) {
+    let mut bad = Vec::new();
+    for error in ["EIO", "ENOMEM"] {
+        at_every_point_of_init(t, &format!("error={error}"), &mut bad);
+    }
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
+fn creator_meets_an_error_at_every_syscall(t: &T) {
+    t.facts.need_tool("strace");
+    foreign_check(t);
+    let bundle = t.bundle().probe(&["sleep"]);
+    bundle.write();
+    let dir = bundle.dir.to_string_lossy().into_owned();
+    let first = t.id();
+    let points = trace_points(t, &["create", "-b", &dir, &first]);
+    t.cmd(&["delete", "--force", &first]).run().ok();
+    let mut bad = Vec::new();
+    for error in ["EIO", "ENOMEM", "EINTR"] {
+        println!("# {} points of create, {error}", points.len());
+        for point in points.iter().filter(|point| can_fail(&point.0)) {
+            let id = t.id();
+            let inject = format!("inject={}:error={error}:when={}", point.0, point.1);
+            let out = traced(t, &["-e", &inject], &["create", "-b", &dir, &id]);
+            let shown = format!(
+                "{error} at {point:?}: {} {}",
+                out.code(),
+                out.stderr.trim_end()
+            );
+            let told = out.code() == 0 || (out.code() == 1 && out.stderr.lines().count() == 1);
+            if !told {
+                bad.push(shown);
+            } else if out.code() == 1
+                && let Some(left) = remains(t, &id)
+            {
+                bad.push(format!("{shown}: {left}"));
+            }
+            recovered(t, &(point.0.clone(), 0), &bundle, &id);
+        }
+    }
+    assert!(bad.is_empty(), "{bad:#?}");
 }
 
 fn foreground_runtime_killed(t: &T) {
