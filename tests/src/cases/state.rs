@@ -284,7 +284,7 @@ fn traced(t: &T, options: &[&str], words: &[&str]) -> crate::runtime::Out {
     all.extend_from_slice(options);
     all.extend([&*ocilet, "--root", &*root]);
     all.extend_from_slice(words);
-    t.tool("strace", &all).run()
+    t.tool("strace", &all).filtered(t.filter.clone()).run()
 }
 
 fn trace_points(t: &T, words: &[&str]) -> Vec<(String, u32)> {
