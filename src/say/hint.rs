@@ -22,6 +22,21 @@ pub(super) fn hint(step: Step, errno: Errno) -> Option<&'static str> {
         (Step::ReserveId | Step::WriteState, Errno::NOSPC) => {
             "the file system of the state directory is full"
         }
+        (Step::Mount, Errno::NODEV) => "the kernel does not have this file system",
+        (Step::Mount | Step::SetMountFlags, Errno::INVAL) => {
+            "an option or flag that the file system or the kernel does not know; the kernel log may say which"
+        }
+        (Step::SetMountFlags, Errno::PERM) => {
+            "a flag that a more privileged mount namespace has locked cannot be taken away"
+        }
+        (Step::OpenSource, Errno::NOENT) => "the source is looked up on the host",
+        (Step::MakeMountPoint | Step::MakeDevice | Step::MakeLink, Errno::ROFS) => {
+            "a read-only root must have its mount points, or a tmpfs above them"
+        }
+        (
+            Step::MakeMountPoint | Step::ProtectPath | Step::MakeDirectory,
+            Errno::AGAIN | Errno::LOOP,
+        ) => "the root filesystem has links that lead in circles, or somebody kept changing it",
         (_, Errno::NFILE | Errno::MFILE) => "the limit on open files is reached",
         (_, Errno::NOSYS) => "the kernel, or a seccomp filter around this program, lacks the call",
         _ => return None,
