@@ -1,7 +1,7 @@
 //! ocilet: an OCI container runtime without heap, shared libraries or threads.
 //!
 //! ```text
-//!  argv ──cli──▶ Command        config.json ──config──▶ Config + Pools (ranges into the bytes)
+//!  argv ──cli──▶ verb            config.json ──config──▶ Config + Pools (ranges into the bytes)
 //!                                                            │ + cgroup::Layout
 //!                                                            ▼
 //!  state::reserve            plan::make ──▶ Plan (no decision left open; text in one arena)
@@ -14,10 +14,14 @@
 //! Arrows go down only. A type made in one room is read-only in the next. After clone nothing is parsed, allocated or
 //! decided. `unsafe` lives in `sys/` and at the C entry point in `main.rs`.
 //!
+//! `bundle` is the room between document and plan: it reads the file, asks for the cgroup hierarchies, and gives the lists
+//! back to the kernel when the plan is made, so that `run` knows neither the command line nor the document.
+//!
 //! There is no room of facts about the host: what a kernel can do is found out by asking it to, in the one function that
 //! has the fallback beside it; only the cgroup hierarchies have to be known before anything is done.
 #![cfg_attr(not(test), no_std)]
 
+pub mod bundle;
 pub mod cgroup;
 pub mod cli;
 pub mod config;

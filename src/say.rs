@@ -13,9 +13,9 @@ pub use line::Line;
 
 use crate::config;
 use crate::error::{At, Cause, Errno, Fault, Step};
+use crate::plan::Told;
 use crate::plan::arena::Arena;
 use crate::plan::op::{Op, describe};
-use crate::run::Told;
 use crate::sys::file::{stderr, write_whole};
 use crate::sys::time;
 use core::ffi::CStr;

@@ -37,28 +37,3 @@ pub enum Rootless {
     /// They are not.
     False,
 }
-
-/// The options of `create` and `run`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CreateArgs {
-    /// The name of the container, as given; `state::Root::reserve` checks it.
-    pub id: &'static CStr,
-    /// `--bundle DIR`; `None` for the current directory.
-    pub bundle: Option<&'static CStr>,
-    /// `--console-socket PATH`.
-    pub console_socket: Option<&'static CStr>,
-    /// `--pid-file PATH`.
-    pub pid_file: Option<&'static CStr>,
-    /// `--preserve-fds N`: descriptors 3 + LISTEN_FDS and up that the container keeps.
-    pub preserve_fds: u32,
-    /// `--no-pivot`.
-    pub no_pivot: bool,
-    /// `--no-new-keyring`.
-    pub no_new_keyring: bool,
-    /// `--detach`; `create` always detaches.
-    pub detach: bool,
-    /// `run --keep`: the container is not deleted when it ends.
-    pub keep: bool,
-    /// `run --no-subreaper`.
-    pub no_subreaper: bool,
-}

@@ -1,58 +1,78 @@
-//! `create` and `run`: picks the flags; the work is in the room `run`.
+//! `create` and `run`: picks the flags, and calls the rooms in order.
 #![forbid(unsafe_code)]
 
 use super::flags::{Misuse, bad_value};
-use super::{Call, CreateArgs, Stop};
+use super::{Call, Stop};
+use crate::bundle::{self, Wanted};
 use crate::limits::PRESERVE_FDS;
-use crate::run::{self, Told};
+use crate::plan::Told;
+use crate::run::{self, Caller, Order, Purpose};
 use crate::say::Failure;
 
 /// `create ID`.
 pub(super) fn create(call: &Call) -> Result<i32, Stop> {
-    let args = CreateArgs {
-        detach: true,
-        ..arguments(call)?
-    };
-    Ok(run::create(&call.globals, &args, &mut |told| {
-        warn(call, told)
-    })?)
+    make(call, Purpose::Create)
 }
 
 /// `run ID`.
 pub(super) fn run(call: &Call) -> Result<i32, Stop> {
-    let args = arguments(call)?;
-    Ok(run::run(&call.globals, &args, &mut |told| {
-        warn(call, told)
-    })?)
-}
-
-fn warn(call: &Call, told: &Told) {
-    call.voice
-        .warning_about(call.id().to_bytes(), &Failure::from(*told));
-}
-
-fn arguments(call: &Call) -> Result<CreateArgs, Stop> {
-    let parsed = &call.parsed;
-    let preserve_fds = match parsed.value("preserve-fds") {
-        None => 0,
-        Some(number) => number
-            .to_str()
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .filter(|number| usize::try_from(*number).is_ok_and(|number| number <= PRESERVE_FDS))
-            .ok_or_else(|| -> Misuse { bad_value(number, "preserve-fds", ": a number up to 1024") })
-            .map_err(Stop::Misuse)?,
+    let purpose = if call.parsed.is_on("detach") {
+        Purpose::Detach
+    } else {
+        Purpose::Foreground {
+            keep: call.parsed.is_on("keep"),
+            reaper: !call.parsed.is_on("no-subreaper"),
+        }
     };
-    Ok(CreateArgs {
+    make(call, purpose)
+}
+
+fn make(call: &Call, purpose: Purpose) -> Result<i32, Stop> {
+    let (globals, parsed) = (&call.globals, &call.parsed);
+    let preserve_fds = preserve_fds(call)?;
+    run::protect(globals.args, preserve_fds)?;
+    // Its paths start at the working directory, which the bundle replaces.
+    let caller = Caller::new(parsed.value("console-socket"), parsed.value("pid-file"))?;
+    let bundle = bundle::open(&Wanted {
+        directory: parsed.value("bundle"),
         id: call.id(),
-        bundle: parsed.value("bundle"),
-        console_socket: parsed.value("console-socket"),
-        pid_file: parsed.value("pid-file"),
-        preserve_fds,
         no_pivot: parsed.is_on("no-pivot"),
         no_new_keyring: parsed.is_on("no-new-keyring"),
-        detach: parsed.is_on("detach"),
-        keep: parsed.is_on("keep"),
-        no_subreaper: parsed.is_on("no-subreaper"),
-    })
+        cgroup_manager: globals.cgroup_manager,
+    })?;
+    let told = |fault| Told {
+        fault,
+        doc: bundle.doc,
+        plan: Some(bundle.plan),
+        program: &[],
+    };
+    let mut warn = |fault| {
+        let failure = Failure::from(told(fault));
+        call.voice.warning_about(call.id().to_bytes(), &failure);
+    };
+    bundle.warnings.iter().copied().for_each(&mut warn);
+    let order = Order {
+        args: globals.args,
+        state_root: globals.root,
+        id: call.id(),
+        purpose,
+        preserve_fds,
+        plan: bundle.plan,
+        annotations: bundle.annotations,
+        caller,
+    };
+    Ok(run::make(order, &mut warn).map_err(told)?)
+}
+
+fn preserve_fds(call: &Call) -> Result<u32, Stop> {
+    let Some(number) = call.parsed.value("preserve-fds") else {
+        return Ok(0);
+    };
+    number
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|number| usize::try_from(*number).is_ok_and(|number| number <= PRESERVE_FDS))
+        .ok_or_else(|| -> Misuse { bad_value(number, "preserve-fds", ": a number up to 1024") })
+        .map_err(Stop::Misuse)
 }

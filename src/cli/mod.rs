@@ -14,7 +14,7 @@ mod spec;
 mod start;
 mod state;
 
-pub use command::{CgroupManager, CreateArgs, Globals, LogFormat, Rootless};
+pub use command::{CgroupManager, Globals, LogFormat, Rootless};
 
 use crate::error::Rule;
 use crate::say::{Failure, Voice};

@@ -3,15 +3,21 @@
 
 use super::{Call, Stop};
 use crate::error::{At, Errno, Fault, Rule, Step};
+use crate::plan::Told;
 use crate::run;
 
 /// `start ID`.
 pub(super) fn start(call: &Call) -> Result<i32, Stop> {
-    run::start(&call.globals, call.id()).map_err(|mut told| {
-        if told.fault.step() == Step::OpenStateRoot && told.fault.errno() == Some(Errno::NOENT) {
-            told.fault = Fault::rule(Step::FindContainer, Rule::NoContainer, At::Nothing);
+    let globals = &call.globals;
+    let mut program: &'static [u8] = &[];
+    run::start(globals.args, globals.root, call.id(), &mut program).map_err(|mut fault| {
+        if fault.step() == Step::OpenStateRoot && fault.errno() == Some(Errno::NOENT) {
+            fault = Fault::rule(Step::FindContainer, Rule::NoContainer, At::Nothing);
         }
-        told
+        Told {
+            program,
+            ..fault.into()
+        }
     })?;
     Ok(0)
 }

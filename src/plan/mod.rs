@@ -24,6 +24,7 @@ use process::Process;
 use route::Namespaces;
 
 use crate::cgroup::CgroupPlan;
+use crate::error::Fault;
 use crate::limits::{OPS, SYSCTLS};
 
 /// A container as it is going to be.
@@ -74,6 +75,30 @@ impl Plan {
             ops: Vec::new(),
             cgroup: CgroupPlan::new(),
             process: Process::new(),
+        }
+    }
+}
+
+/// A fault, with what its numbers point into.
+#[derive(Clone, Copy)]
+pub struct Told {
+    /// What went wrong.
+    pub fault: Fault,
+    /// config.json as far as it was read.
+    pub doc: &'static [u8],
+    /// The plan as far as it was made.
+    pub plan: Option<&'static Plan>,
+    /// The program of a container that was planned by another process.
+    pub program: &'static [u8],
+}
+
+impl From<Fault> for Told {
+    fn from(fault: Fault) -> Self {
+        Self {
+            fault,
+            doc: &[],
+            plan: None,
+            program: &[],
         }
     }
 }

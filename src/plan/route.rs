@@ -7,7 +7,8 @@
 use heapless::Vec;
 
 use super::arena::{Arena, Str};
-use crate::config::{Config, Namespace, NamespaceKind, TimeOffset};
+pub use crate::config::NamespaceKind;
+use crate::config::{Config, Namespace, TimeOffset};
 use crate::config::{Pools, Text};
 use crate::error::{At, Fault, Rule, Step};
 

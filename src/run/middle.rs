@@ -6,10 +6,10 @@ use rustix::process::Pid;
 
 use super::init::{self, Inheritance};
 use super::wire::{Msg, Wire};
-use crate::config::NamespaceKind;
 use crate::error::{At, Context, Fault, Step};
 use crate::fs::proc::Proc;
 use crate::plan::Plan;
+use crate::plan::route::NamespaceKind;
 use crate::sys::proc::{self, Fork};
 use crate::sys::{AsFd, ns};
 

@@ -1,6 +1,8 @@
 //! The runtime's own side of a start: everything that is not the container, and taking it back when it goes wrong.
 #![forbid(unsafe_code)]
 
+use core::ffi::CStr;
+
 use heapless::Vec;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
@@ -10,32 +12,61 @@ use super::pidfile::PidFile;
 use super::wire::{Msg, Wire};
 use super::{Purpose, middle, supervise};
 use crate::cgroup;
-use crate::cli::{CreateArgs, Globals};
-use crate::config::NamespaceKind;
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::limits::{Limit, STATE_BYTES};
 use crate::plan::Plan;
+use crate::plan::route::NamespaceKind;
 use crate::plan::route::Route;
 use crate::state::{self, Boot, Dir, Identity, Intent, Record, Root};
+use crate::sys::args::Args;
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Fork};
 use crate::sys::{AsFd, OwnedFd, ns, pidfd, sock, time};
 use crate::tty;
 
 /// What is to be done.
-pub(super) struct Order<'a> {
-    pub(super) globals: &'a Globals,
-    pub(super) args: &'a CreateArgs,
-    pub(super) purpose: Purpose,
-    pub(super) plan: &'static Plan,
+pub struct Order {
+    /// The runtime's own arguments and environment.
+    pub args: Args,
+    /// `--root`.
+    pub state_root: Option<&'static CStr>,
+    /// The name of the container.
+    pub id: &'static CStr,
+    /// What becomes of it.
+    pub purpose: Purpose,
+    /// Descriptors from 3 on that the program keeps.
+    pub preserve_fds: u32,
+    /// Everything decided.
+    pub plan: &'static Plan,
     /// The JSON object, as it stands in the document.
-    pub(super) annotations: &'a [u8],
-    /// Who gets the terminal.
-    pub(super) terminal: tty::Mode,
+    pub annotations: &'static [u8],
+    /// Who else is to be told.
+    pub caller: Caller,
+}
+
+/// What the caller has given by path, from its own working directory.
+pub struct Caller {
     /// `--console-socket`, connected.
-    pub(super) console: Option<OwnedFd>,
+    console: Option<OwnedFd>,
     /// `--pid-file`.
-    pub(super) pid_file: Option<PidFile>,
+    pid_file: Option<PidFile>,
+}
+
+impl Caller {
+    /// Before the working directory becomes the bundle.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens on the console socket.
+    pub fn new(
+        console_socket: Option<&'static CStr>,
+        pid_file: Option<&'static CStr>,
+    ) -> Result<Self, Fault> {
+        Ok(Self {
+            console: console_socket.map(tty::connect).transpose()?,
+            pid_file: pid_file.map(PidFile::new).transpose()?,
+        })
+    }
 }
 
 /// The container's first process, our child.
@@ -52,22 +83,32 @@ static CGROUPS: TakeOnce<cgroup::Record> = TakeOnce::new(cgroup::Record::new());
 static TEXT: TakeOnce<[u8; STATE_BYTES]> = TakeOnce::new([0; STATE_BYTES]);
 
 /// Makes the container, and does with it what the order says. The exit code is the result.
-pub(super) fn make(mut order: Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault> {
+///
+/// # Errors
+///
+/// A fault; the host is as it was before. Warnings go to `warn`.
+pub fn make(mut order: Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let cgroups = CGROUPS.take().ok_or(never)?;
     // What depends on the caller's files and descriptors comes first: it is the most likely to be wrong.
-    let root = Root::open(order.globals.root, order.globals.args, true)?;
+    let terminal = tty::check(
+        order.plan.process.terminal,
+        !matches!(order.purpose, Purpose::Foreground { .. }),
+        order.caller.console.is_some(),
+    )
+    .map_err(|rule| Fault::rule(Step::OpenTerminal, rule, At::Nothing))?;
+    let root = Root::open(order.state_root, order.args, true)?;
     let joins = pin_namespaces(order.plan)?;
     // For the signals of the whole life: none may get lost between clone and the supervisor.
     let signals = match order.purpose {
-        Purpose::Foreground => Some(supervise::Signals::block(order.args)?),
+        Purpose::Foreground { reaper, .. } => Some(supervise::Signals::block(reaper)?),
         _ => None,
     };
-    let dir = root.reserve(order.args.id)?;
+    let dir = root.reserve(order.id)?;
     let mut init = None;
     let made = dir
         .lock()
-        .and_then(|()| bring_up(&mut order, &dir, joins, cgroups, &mut init, warn));
+        .and_then(|()| bring_up(&mut order, terminal, &dir, joins, cgroups, &mut init, warn));
     let ended = match (made, init, signals) {
         (Ok(master), Some(init), Some(signals)) => {
             dir.unlock();
@@ -76,7 +117,7 @@ pub(super) fn make(mut order: Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<
         (Ok(_), ..) => return Ok(0),
         (Err(fault), init, _) => Err(kill(init, fault)),
     };
-    if order.args.keep && ended.is_ok() {
+    if matches!(order.purpose, Purpose::Foreground { keep: true, .. }) && ended.is_ok() {
         return ended;
     }
     let removed = match dir.lock() {
@@ -90,7 +131,8 @@ pub(super) fn make(mut order: Order<'_>, warn: &mut dyn FnMut(Fault)) -> Result<
 
 /// From nothing to a container that exists, and for `run` to one that runs.
 fn bring_up(
-    order: &mut Order<'_>,
+    order: &mut Order,
+    terminal: tty::Mode,
     dir: &Dir<'_>,
     joins: Vec<(OwnedFd, NamespaceKind, u32), 8>,
     cgroups: &mut cgroup::Record,
@@ -113,14 +155,14 @@ fn bring_up(
         wire: theirs,
         joins,
         start,
-        console: order.console.take(),
-        preserve: order.args.preserve_fds,
+        console: order.caller.console.take(),
+        preserve: order.preserve_fds,
         in_cgroup: false,
     };
     *init = Some(clone(plan, dir, inherited, born_in.as_ref(), &wire)?);
     cgroup::finish(&plan.cgroup, cgroups)?;
     wire.send(Msg::Enter, None)?;
-    let master = match order.terminal {
+    let master = match terminal {
         tty::Mode::Relay => wire.expect(Msg::Terminal, warn)?,
         _ => None,
     };
@@ -134,7 +176,7 @@ fn bring_up(
         wire.send(Msg::Start, None)?;
         wire.expect(Msg::End, warn)?;
     }
-    if let Some(file) = &order.pid_file {
+    if let Some(file) = &order.caller.pid_file {
         file.write(init.pid)?;
     }
     Ok(master)
@@ -236,7 +278,7 @@ fn write_intent(dir: &Dir<'_>, boot: Boot, record: &cgroup::Record) -> Result<()
 
 /// The state file: from here on the container exists for everybody.
 fn commit(
-    order: &Order<'_>,
+    order: &Order,
     dir: &Dir<'_>,
     boot: Boot,
     cgroups: &cgroup::Record,

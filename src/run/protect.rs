@@ -12,7 +12,11 @@ use crate::sys::{AsFd, OwnedFd, exe, proc};
 /// Runs on from a sealed copy of the binary, closes inherited descriptors for children, and hides from ptrace.
 ///
 /// `preserve` descriptors from 3 on stay open for the container, and must be open.
-pub(super) fn protect(args: Args, preserve: u32) -> Result<(), Fault> {
+///
+/// # Errors
+///
+/// A binary that cannot be copied; a descriptor that is not there.
+pub fn protect(args: Args, preserve: u32) -> Result<(), Fault> {
     seal(args)?;
     for number in 3..3 + preserve {
         if !fdset::is_open(number) {

@@ -1,35 +1,26 @@
 //! `start`: gives the word to an init that waits, and hears whether execve worked.
 #![forbid(unsafe_code)]
 
-use super::Told;
+use core::ffi::CStr;
+
 use super::wire::{Msg, PATIENCE, Wire};
-use crate::cli::Globals;
 use crate::error::{At, Cause, Context, Fault, Rule, Step};
 use crate::state::{self, Boot, Root, Status};
+use crate::sys::args::Args;
 use crate::sys::{AsFd, sock};
 
-/// Starts a created container.
+/// Starts a created container. `program` gets the name that a fault of execve is about.
 ///
 /// # Errors
 ///
 /// It does not exist, is not in the state `created`, or its program cannot be executed: it is stopped then.
-pub fn start(globals: &Globals, id: &'static core::ffi::CStr) -> Result<(), Told> {
-    let mut program: &'static [u8] = &[];
-    go(globals, id, &mut program).map_err(|fault| Told {
-        fault,
-        doc: &[],
-        plan: None,
-        program,
-    })
-}
-
-/// `program` gets the name that a fault of execve is about.
-fn go(
-    globals: &Globals,
-    id: &'static core::ffi::CStr,
+pub fn start(
+    args: Args,
+    root: Option<&CStr>,
+    id: &'static CStr,
     program: &mut &'static [u8],
 ) -> Result<(), Fault> {
-    let root = Root::open(globals.root, globals.args, false)?;
+    let root = Root::open(root, args, false)?;
     let dir = root.find(id)?;
     dir.lock()?;
     let never = Fault::rule(Step::Start, Rule::Never, At::Nothing);

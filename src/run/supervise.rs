@@ -5,7 +5,6 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
 
 use super::parent::Init;
-use crate::cli::CreateArgs;
 use crate::error::{Context, Errno, Fault, Step};
 use crate::plan::Plan;
 use crate::sys::proc::{self, Ended};
@@ -22,11 +21,11 @@ pub(super) struct Signals(OwnedFd);
 
 impl Signals {
     /// From here on every signal waits to be forwarded. Orphans of the container come to us, unless that is not wanted.
-    pub(super) fn block(args: &CreateArgs) -> Result<Self, Fault> {
+    pub(super) fn block(reaper: bool) -> Result<Self, Fault> {
         sig::set_mask(u64::MAX).step(Step::Supervise)?;
         // An ignored SIGCHLD would let children vanish unseen.
         sig::set_default(SIGCHLD).step(Step::Supervise)?;
-        if !args.no_subreaper {
+        if reaper {
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
                 .step(Step::Supervise)?;
         }

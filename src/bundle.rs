@@ -1,4 +1,6 @@
-//! From a bundle directory to a plan.
+//! From a bundle directory to a plan: reads config.json, asks the host what cgroups it has, and plans.
+//!
+//! Nothing is changed yet but the working directory, where the relative paths of a bundle start.
 #![forbid(unsafe_code)]
 
 use core::ffi::CStr;
@@ -7,15 +9,18 @@ use heapless::Vec;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 
 use crate::cgroup::{self, Layout, Manager};
-use crate::cli::{CgroupManager, CreateArgs, Globals};
 use crate::config::{self, Config, Pools};
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
-use crate::limits::{ENV, Limit};
-use crate::plan::Plan;
+use crate::limits::{CONFIG_BYTES, ENV, Limit};
 use crate::plan::make::{self, Request, Source};
+use crate::plan::{Plan, Told};
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::working_directory;
 
+/// The document; only the pages that it fills are ever touched.
+static DOC: TakeOnce<[u8; CONFIG_BYTES]> = TakeOnce::new([0; CONFIG_BYTES]);
+/// The plan.
+static PLAN: TakeOnce<Plan> = TakeOnce::new(Plan::new());
 /// The lists of config.json.
 static POOLS: TakeOnce<Pools> = TakeOnce::new(Pools::new());
 /// The host's cgroup hierarchies.
@@ -23,20 +28,74 @@ static LAYOUT: TakeOnce<Layout> = TakeOnce::new(Layout::new());
 /// Scratch of the plan.
 static SEEN: TakeOnce<[u32; 2 * ENV]> = TakeOnce::new([0; 2 * ENV]);
 
-/// What is told about a document that is good enough to go on with.
-pub(super) type Warnings = Vec<Fault, 4>;
+/// What the command line says about a bundle.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    /// Its directory; `None` is the working directory.
+    pub directory: Option<&'static CStr>,
+    /// The name of the container.
+    pub id: &'static CStr,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub no_new_keyring: bool,
+    /// `--cgroup-manager`, `--systemd-cgroup`.
+    pub cgroup_manager: Manager,
+}
 
-/// Changes to the bundle, reads its config.json into `doc` (`len` bytes of it) and fills `plan`. The lists of the document are given back: nobody needs them after the plan.
-pub(super) fn plan(
-    globals: &Globals,
-    args: &CreateArgs,
+/// A bundle that was read and planned.
+pub struct Bundle {
+    /// config.json.
+    pub doc: &'static [u8],
+    /// What is going to be done.
+    pub plan: &'static Plan,
+    /// The object `annotations` as it stands in the document; empty when there is none.
+    pub annotations: &'static [u8],
+    /// What is told about a document that is good enough to go on with.
+    pub warnings: Vec<Fault, 4>,
+}
+
+/// Changes to the bundle directory, reads its config.json, and plans the container.
+///
+/// Once per process. The lists of the document are given back: nobody needs them after the plan.
+///
+/// # Errors
+///
+/// What is wrong with the document, or cannot be done.
+pub fn open(wanted: &Wanted) -> Result<Bundle, Told> {
+    let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
+    let (Some(doc), Some(plan)) = (DOC.take(), PLAN.take()) else {
+        return Err(never.into());
+    };
+    let mut len = 0;
+    let planned = make(wanted, doc, &mut len, plan);
+    let doc: &'static [u8] = doc.get(..len).unwrap_or(&[]);
+    let plan: &'static Plan = plan;
+    match planned {
+        Ok(warnings) => Ok(Bundle {
+            doc,
+            plan,
+            annotations: annotations(doc),
+            warnings,
+        }),
+        Err(fault) => Err(Told {
+            doc,
+            plan: Some(plan),
+            ..fault.into()
+        }),
+    }
+}
+
+/// Reads into `doc` (`len` bytes of it), and fills `plan`.
+fn make(
+    wanted: &Wanted,
     doc: &mut [u8],
     len: &mut usize,
     plan: &mut Plan,
-) -> Result<Warnings, Fault> {
+) -> Result<Vec<Fault, 4>, Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let mut path = [0; 4096];
-    let bundle = enter(args.bundle, &mut path)?;
+    let bundle = enter(wanted.directory, &mut path)?;
     *len = read(doc)?;
     let doc = doc.get(..*len).ok_or(never)?;
     let pools = POOLS.take().ok_or(never)?;
@@ -45,23 +104,18 @@ pub(super) fn plan(
     let layout = LAYOUT.take().ok_or(never)?;
     cgroup::discover(layout)?;
     let request = Request {
-        id: args.id.to_bytes(),
+        id: wanted.id.to_bytes(),
         bundle,
-        no_pivot: args.no_pivot,
-        no_new_keyring: args.no_new_keyring,
-        cgroup_manager: manager(globals),
+        no_pivot: wanted.no_pivot,
+        no_new_keyring: wanted.no_new_keyring,
+        cgroup_manager: wanted.cgroup_manager,
     };
-    make::make(
-        request,
-        Source {
-            config: &config,
-            pools,
-            doc,
-        },
-        layout,
-        seen,
-        plan,
-    )?;
+    let source = Source {
+        config: &config,
+        pools,
+        doc,
+    };
+    make::make(request, source, layout, seen, plan)?;
     POOLS.give_back(pools);
     SEEN.give_back(seen);
     LAYOUT.give_back(layout);
@@ -69,8 +123,8 @@ pub(super) fn plan(
 }
 
 /// What the specification asks to warn of.
-fn warnings(config: &Config, plan: &Plan) -> Warnings {
-    let mut warnings = Warnings::new();
+fn warnings(config: &Config, plan: &Plan) -> Vec<Fault, 4> {
+    let mut warnings = Vec::new();
     let mut warn = |step, rule, at| {
         // There are fewer kinds than places.
         let _ = warnings.push(Fault::rule(step, rule, at));
@@ -91,7 +145,7 @@ fn warnings(config: &Config, plan: &Plan) -> Warnings {
 }
 
 /// The object of a property as it stands in the document, without the white space that only readers need.
-pub(super) fn annotations(doc: &[u8]) -> &[u8] {
+fn annotations(doc: &[u8]) -> &[u8] {
     config::find(doc, "annotations").map_or(&[], |at| config::value(doc, at))
 }
 
@@ -133,13 +187,5 @@ fn read(doc: &mut [u8]) -> Result<usize, Fault> {
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).step(Step::ReadConfig),
         }
-    }
-}
-
-fn manager(globals: &Globals) -> Manager {
-    match globals.cgroup_manager {
-        CgroupManager::Cgroupfs => Manager::Cgroupfs,
-        CgroupManager::Systemd => Manager::Systemd,
-        CgroupManager::Disabled => Manager::Disabled,
     }
 }
