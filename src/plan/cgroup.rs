@@ -70,7 +70,7 @@ fn wanted<'b>(
     match path.filter(|path| !path.is_empty()) {
         Some(path) => {
             let absolute = path.starts_with(doc, b'/');
-            let path = normal(path.bytes(doc), buffer)?;
+            let path = normal(&mut path.bytes(doc), buffer)?;
             let colons = path.iter().filter(|byte| **byte == b':').count();
             if !absolute && colons == 2 {
                 return Err(Rule::SystemdPath);
@@ -78,14 +78,14 @@ fn wanted<'b>(
             Ok(Wanted { path, absolute })
         }
         None => Ok(Wanted {
-            path: normal(id.iter().copied(), buffer)?,
+            path: normal(&mut id.iter().copied(), buffer)?,
             absolute: false,
         }),
     }
 }
 
 /// One slash before each component, no other slash, no "."; ".." is refused.
-fn normal(bytes: impl Iterator<Item = u8>, buffer: &mut [u8]) -> Result<&[u8], Rule> {
+fn normal<'b>(bytes: &mut dyn Iterator<Item = u8>, buffer: &'b mut [u8]) -> Result<&'b [u8], Rule> {
     let mut len = 0_usize;
     // A slash is put before the first component whatever comes first; one at the end closes the last component.
     for byte in b"/".iter().copied().chain(bytes).chain(*b"/") {

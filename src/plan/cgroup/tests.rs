@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 fn path(text: &[u8]) -> Result<Vec<u8>, Rule> {
     let mut buffer = [0; 32];
-    normal(text.iter().copied(), &mut buffer).map(<[u8]>::to_vec)
+    normal(&mut text.iter().copied(), &mut buffer).map(<[u8]>::to_vec)
 }
 
 #[test]
