@@ -58,8 +58,14 @@ fn remove(call: &Call, force: bool) -> Result<i32, Stop> {
             Err(fault) if force && is(&fault, Rule::Corrupt) => None,
             Err(fault) => return Err(fault.into()),
         },
-        // Neither the state nor its copy can be read.
-        Err(fault) if force && is(&fault, Rule::Corrupt) => None,
+        Err(fault) if force && is(&fault, Rule::Corrupt) => match dir.load_copy(buffer) {
+            Ok(record) => {
+                end(&record, &boot, status(&dir, &record, &boot)?)?;
+                known(record.cgroup, record.init.boot, boot)
+            }
+            Err(fault) if is(&fault, Rule::Corrupt) => None,
+            Err(fault) => return Err(fault.into()),
+        },
         Err(fault) => return Err(fault.into()),
     };
     if let Some(cgroups) = &cgroups {

@@ -178,19 +178,24 @@ impl<'r> Dir<'r> {
 
     /// Writes what is needed to remove a container whose creation is interrupted; before anything is made for it.
     pub fn intent(&self, intent: &Intent<'_>) -> Result<(), Fault> {
-        let file = self.write(INTENT, |sink| Encoder::new(sink).intent(intent))?;
+        let file = self.write(INTENT, |sink| {
+            Encoder::new(sink).intent(self.id.to_bytes(), intent)
+        })?;
         self.intent.set(Some(file));
         Ok(())
     }
 
     /// Writes the state, and from then on the container exists for everybody.
     pub fn commit(&self, record: &Record<'_>) -> Result<(), Fault> {
-        self.write(STATE, |sink| Encoder::new(sink).state(record))?;
+        self.write(STATE, |sink| {
+            Encoder::new(sink).state(self.id.to_bytes(), record)
+        })?;
         // The intent has served: a copy of the state, longer than it, takes its place. Where the state is damaged later,
-        // the container is not lost.
+        // `delete --force` still knows what to remove.
         if let Some(file) = self.intent.take() {
             let mut writer = Writer::new(&file);
-            let encoded = Encoder::new(|piece: &[u8]| writer.put(piece)).state(record);
+            let encoded =
+                Encoder::new(|piece: &[u8]| writer.put(piece)).state(self.id.to_bytes(), record);
             encoded
                 .and_then(|()| writer.flush())
                 .step(Step::WriteState)?;
@@ -198,18 +203,18 @@ impl<'r> Dir<'r> {
         Ok(())
     }
 
-    /// Reads the state, or its copy where it is damaged. [`Rule::HalfMade`]: a creation is under way or was interrupted.
+    /// Reads the state. [`Rule::HalfMade`]: a creation is under way or was interrupted.
     pub fn load<'b>(&self, buffer: &'b mut [u8]) -> Result<Record<'b>, Fault> {
         let rule = |rule| Fault::rule(Step::ReadState, rule, At::Nothing);
-        let mut length = match self.read(STATE, buffer) {
-            Err(fault) if fault.cause() == Cause::Rule(Rule::Corrupt) => Some(0),
-            length => length?,
-        }
-        .ok_or(rule(Rule::HalfMade))?;
-        if read_state(start(buffer, length)) == Err(Rule::Corrupt) {
-            length = self.read(INTENT, buffer)?.unwrap_or(0);
-        }
-        read_state(start(buffer, length)).map_err(rule)
+        let length = self.read(STATE, buffer)?.ok_or(rule(Rule::HalfMade))?;
+        read_state(start(buffer, length), self.id.to_bytes()).map_err(rule)
+    }
+
+    /// Reads the copy of the state, for the removal of a container whose state is damaged.
+    pub fn load_copy<'b>(&self, buffer: &'b mut [u8]) -> Result<Record<'b>, Fault> {
+        let rule = |rule| Fault::rule(Step::ReadState, rule, At::Nothing);
+        let length = self.read(INTENT, buffer)?.ok_or(rule(Rule::Corrupt))?;
+        read_state(start(buffer, length), self.id.to_bytes()).map_err(rule)
     }
 
     /// Reads the intent, or the copy of the state in its place; `None` where the creation did not get that far.
@@ -219,13 +224,15 @@ impl<'r> Dir<'r> {
             return Ok(None);
         };
         let file = start(buffer, length);
-        if let Ok(record) = read_state(file) {
+        if let Ok(record) = read_state(file, self.id.to_bytes()) {
             return Ok(Some(Intent {
                 boot: record.init.boot,
                 cgroup: record.cgroup,
             }));
         }
-        read_intent(file).map(Some).map_err(rule)
+        read_intent(file, self.id.to_bytes())
+            .map(Some)
+            .map_err(rule)
     }
 
     /// What the container is doing; [`Status::Paused`] is for the room `cgroup` to tell.

@@ -77,8 +77,9 @@ impl<E, F: FnMut(&[u8]) -> Result<(), E>> Encoder<E, F> {
     }
 
     /// Writes a whole state file.
-    pub(super) fn state(mut self, record: &Record<'_>) -> Result<(), E> {
+    pub(super) fn state(mut self, id: &[u8], record: &Record<'_>) -> Result<(), E> {
         self.title(STATE)?;
+        self.field(b"id", id)?;
         self.identity(&record.init)?;
         self.number(b"created", record.created)?;
         self.number(b"pidns", u64::from(record.own_pid_namespace))?;
@@ -91,8 +92,9 @@ impl<E, F: FnMut(&[u8]) -> Result<(), E>> Encoder<E, F> {
     }
 
     /// Writes a whole intent file.
-    pub(super) fn intent(mut self, intent: &Intent<'_>) -> Result<(), E> {
+    pub(super) fn intent(mut self, id: &[u8], intent: &Intent<'_>) -> Result<(), E> {
         self.title(INTENT)?;
+        self.field(b"id", id)?;
         self.field(b"boot", &intent.boot.0)?;
         self.field(b"cgroup", intent.cgroup)?;
         self.end()
@@ -136,9 +138,9 @@ impl<E, F: FnMut(&[u8]) -> Result<(), E>> Encoder<E, F> {
     }
 }
 
-/// Reads a state file.
-pub(super) fn read_state(file: &[u8]) -> Result<Record<'_>, Rule> {
-    let mut reader = Reader::new(file, STATE)?;
+/// Reads the state file of the container `id`.
+pub(super) fn read_state<'a>(file: &'a [u8], id: &[u8]) -> Result<Record<'a>, Rule> {
+    let mut reader = Reader::new(file, STATE, id)?;
     let record = (|| {
         Some(Record {
             init: Identity {
@@ -161,9 +163,9 @@ pub(super) fn read_state(file: &[u8]) -> Result<Record<'_>, Rule> {
         .ok_or(Rule::Corrupt)
 }
 
-/// Reads an intent file.
-pub(super) fn read_intent(file: &[u8]) -> Result<Intent<'_>, Rule> {
-    let mut reader = Reader::new(file, INTENT)?;
+/// Reads the intent file of the container `id`.
+pub(super) fn read_intent<'a>(file: &'a [u8], id: &[u8]) -> Result<Intent<'a>, Rule> {
+    let mut reader = Reader::new(file, INTENT, id)?;
     let intent = (|| {
         Some(Intent {
             boot: reader.boot()?,
@@ -181,8 +183,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Checks the last line, then the title.
-    fn new(file: &'a [u8], title: &[u8]) -> Result<Self, Rule> {
+    /// Checks the last line, then the title, and that it is about this container.
+    fn new(file: &'a [u8], title: &[u8], id: &[u8]) -> Result<Self, Rule> {
         let payload = file.len().checked_sub(TRAILER).ok_or(Rule::Corrupt)?;
         let (payload, last) = file.split_at_checked(payload).ok_or(Rule::Corrupt)?;
         let mut crc = Crc::new();
@@ -197,7 +199,11 @@ impl<'a> Reader<'a> {
             return Err(Rule::NewerState);
         }
         let rest = rest.get(end.saturating_add(1)..).unwrap_or_default();
-        Ok(Self { rest })
+        let mut reader = Self { rest };
+        if reader.field(b"id") != Some(id) {
+            return Err(Rule::Corrupt);
+        }
+        Ok(reader)
     }
 
     fn field(&mut self, name: &[u8]) -> Option<&'a [u8]> {
@@ -348,7 +354,7 @@ mod tests {
             bytes.extend_from_slice(piece);
             Ok(())
         };
-        Encoder::new(sink).state(record).unwrap();
+        Encoder::new(sink).state(b"c1", record).unwrap();
         bytes
     }
 
@@ -368,14 +374,14 @@ mod tests {
 
     #[test]
     fn state_round_trip() {
-        assert_eq!(read_state(&state(&RECORD)), Ok(RECORD));
+        assert_eq!(read_state(&state(&RECORD), b"c1"), Ok(RECORD));
         let empty = Record {
             annotations: b"",
             cgroup: b"",
             bundle: b"",
             ..RECORD
         };
-        assert_eq!(read_state(&state(&empty)), Ok(empty));
+        assert_eq!(read_state(&state(&empty), b"c1"), Ok(empty));
     }
 
     #[test]
@@ -383,7 +389,7 @@ mod tests {
         let bytes = state(&RECORD);
         for end in 0..bytes.len() {
             assert_eq!(
-                read_state(&bytes[..end]),
+                read_state(&bytes[..end], b"c1"),
                 Err(Rule::Corrupt),
                 "cut at {end}"
             );
@@ -391,11 +397,16 @@ mod tests {
         for at in 0..bytes.len() * 8 {
             let mut bytes = bytes.clone();
             bytes[at / 8] ^= 1 << (at % 8);
-            assert_eq!(read_state(&bytes), Err(Rule::Corrupt), "bit {at}");
+            assert_eq!(read_state(&bytes, b"c1"), Err(Rule::Corrupt), "bit {at}");
         }
         let mut longer = bytes.clone();
         longer.push(b'\n');
-        assert_eq!(read_state(&longer), Err(Rule::Corrupt));
+        assert_eq!(read_state(&longer, b"c1"), Err(Rule::Corrupt));
+    }
+
+    #[test]
+    fn the_state_of_another_container_is_damage() {
+        assert_eq!(read_state(&state(&RECORD), b"c2"), Err(Rule::Corrupt));
     }
 
     #[test]
@@ -409,10 +420,10 @@ mod tests {
             bytes.extend_from_slice(piece);
             Ok(())
         };
-        Encoder::new(sink).intent(&intent).unwrap();
-        assert_eq!(read_intent(&bytes), Ok(intent));
-        assert_eq!(read_state(&bytes), Err(Rule::Corrupt));
-        assert_eq!(read_intent(&state(&RECORD)), Err(Rule::Corrupt));
+        Encoder::new(sink).intent(b"c1", &intent).unwrap();
+        assert_eq!(read_intent(&bytes, b"c1"), Ok(intent));
+        assert_eq!(read_state(&bytes, b"c1"), Err(Rule::Corrupt));
+        assert_eq!(read_intent(&state(&RECORD), b"c1"), Err(Rule::Corrupt));
     }
 
     #[test]
@@ -425,6 +436,6 @@ mod tests {
         crc.add(&text);
         let line = super::trailer(text.len() as u64, crc.value());
         text.extend_from_slice(&line);
-        assert_eq!(read_state(&text), Err(Rule::NewerState));
+        assert_eq!(read_state(&text, b"c1"), Err(Rule::NewerState));
     }
 }

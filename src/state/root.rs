@@ -13,6 +13,7 @@ use core::mem::MaybeUninit;
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RawDir, fchmod, fstat, fstatfs, mkdirat, openat, statat,
 };
+use rustix::process::umask;
 
 const DEFAULT: &[u8] = b"/run/ocilet";
 const PATH_MAX: usize = 4096;
@@ -47,6 +48,11 @@ impl Root {
     /// Opens the directory: `path` (the option `--root`), or the default of this user. With `create` it is made, with
     /// its parents. Without it, ENOENT means that there are no containers.
     pub fn open(path: Option<&CStr>, args: Args, create: bool) -> Result<Self, Fault> {
+        if create {
+            // A umask that takes rights from ourselves would lock us out of what we make. What it takes from others stays.
+            let mask = umask(Mode::RWXU);
+            umask(mask.difference(Mode::RWXU));
+        }
         let mut text = [0; PATH_MAX];
         let sticky = location(path, args, &mut text).ok_or(Fault::rule(
             Step::OpenStateRoot,
