@@ -4,26 +4,28 @@
 //! one `Fault` over the wire, and then it ends. It ends too when the parent does before the container is complete.
 #![forbid(unsafe_code)]
 
-use core::ffi::CStr;
-
 use heapless::Vec;
 
 use super::attributes;
-use super::lookup::{self, Path};
+use super::lookup;
 use super::wire::{Msg, Wire};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
 use crate::plan::Plan;
 use crate::plan::arena::Str;
+use crate::plan::process::Words;
 use crate::plan::route::NamespaceKind;
+use crate::sys::args::Args;
 use crate::sys::proc::{self, Strings};
-use crate::sys::{AsFd, OwnedFd, key, net, ns, sig, sock};
+use crate::sys::{AsFd, OwnedFd, idle, key, net, ns, sig};
 use crate::{cgroup, fs, rootfs, tty};
 
 /// What init gets from the parent besides its copy of the memory.
-pub(super) struct Inheritance<'a> {
+pub(super) struct Inheritance {
+    /// The runtime's own arguments, which stay in memory to be seen in /proc.
+    pub(super) args: Args,
     /// Everything decided.
-    pub(super) plan: &'a Plan,
+    pub(super) plan: &'static Plan,
     /// The conversation with the parent.
     pub(super) wire: Wire,
     /// Namespaces to join, in order, each with the place of its entry in config.json.
@@ -39,35 +41,58 @@ pub(super) struct Inheritance<'a> {
 }
 
 /// Runs to the end of the process.
-pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
+pub(super) fn main(mut inherited: Inheritance) -> ! {
     let program = match build(&mut inherited) {
         Ok(program) => program,
         Err(fault) => tell(&inherited.wire, fault),
     };
     let Inheritance {
+        args,
         plan,
         wire,
         start,
         preserve,
         ..
     } = inherited;
+    let process = &plan.process;
+    let count = |words: Words| u32::try_from(words.count).unwrap_or(0);
+    let keep = [plan.arena.from(process.args.first), program];
+    // Where env begins in the first of them.
+    let env = process.env.first.at.saturating_sub(process.args.first.at);
+    let numbers = [
+        preserve,
+        process.args.first.at,
+        count(process.args),
+        env,
+        count(process.env),
+    ];
     // From here on the container exists; nobody but `start` (or the parent of `run`) is waited for.
-    let starter = match start {
-        None => wire,
+    match start {
+        None => last(&wire, keep, numbers),
         Some(socket) => {
             drop(wire);
-            match sock::accept(socket.as_fd()) {
-                Ok(connection) => Wire(connection),
-                Err(_) => proc::exit(1),
-            }
+            idle::accept(
+                socket,
+                args,
+                keep,
+                numbers,
+                |connection, keep, numbers| match connection {
+                    Ok(starter) => last(&Wire(starter), keep, numbers),
+                    Err(_) => proc::exit(1),
+                },
+            )
         }
-    };
+    }
+}
+
+/// Waits for the word and executes the program.
+fn last(starter: &Wire, keep: [&'static [u8]; 2], numbers: [u32; 5]) -> ! {
     let fault = match starter.expect(Msg::Start, &mut |_| ()) {
-        Ok(_) => execute(plan, &program, preserve, &starter),
+        Ok(_) => execute(keep, numbers, starter),
         // A starter that goes away without the word has removed the socket already: no other one can come.
         Err(fault) => fault,
     };
-    tell(&starter, fault)
+    tell(starter, fault)
 }
 
 /// The last word: what went wrong.
@@ -76,14 +101,11 @@ fn tell(wire: &Wire, fault: Fault) -> ! {
     proc::exit(1)
 }
 
-/// What execve needs that only the container could tell.
-struct Program {
-    path: Path,
-    home: Option<Path>,
-}
-
 /// Everything up to the word `Committed`.
-fn build(i: &mut Inheritance<'_>) -> Result<Program, Fault> {
+///
+/// Gives what execve needs that only the container could tell: the path of the program, and behind its NUL the entry for
+/// HOME, if env has none.
+fn build(i: &mut Inheritance) -> Result<&'static [u8], Fault> {
     let plan = i.plan;
     only_ours(i)?;
     session(plan)?;
@@ -98,15 +120,16 @@ fn build(i: &mut Inheritance<'_>) -> Result<Program, Fault> {
     attributes::privileged(plan, &procfs)?;
     let home = (!plan.process.has_home).then(|| lookup::home(plan.process.uid));
     attributes::identity(plan)?;
-    let path = lookup::program(plan)?;
+    let program = lookup::program(plan)?;
+    let program = lookup::keep(&program, home.as_ref())?;
     drop(procfs);
     i.wire.send(Msg::Ready, None)?;
     i.wire.expect(Msg::Committed, &mut |_| ())?;
-    Ok(Program { path, home })
+    Ok(program)
 }
 
 /// Lets go of what the parent has open: the state directory with its lock, its end of the wire, whatever leaked to it.
-fn only_ours(i: &Inheritance<'_>) -> Result<(), Fault> {
+fn only_ours(i: &Inheritance) -> Result<(), Fault> {
     let joins = i.joins.iter().map(|(fd, ..)| fd);
     let sockets = i.start.iter().chain(&i.console).chain([&i.wire.0]);
     fs::fdset::close_all_but(3 + i.preserve, joins.chain(sockets).map(AsFd::as_fd))
@@ -141,7 +164,7 @@ fn own_network(plan: &Plan) -> Result<(), Fault> {
 }
 
 /// Joins, mount last; then the cgroup namespace, whose root is the cgroup we are in by now.
-fn namespaces(i: &mut Inheritance<'_>) -> Result<(), Fault> {
+fn namespaces(i: &mut Inheritance) -> Result<(), Fault> {
     for (fd, kind, at) in core::mem::take(&mut i.joins) {
         ns::setns(fd.as_fd(), super::flag(kind)).step_at(Step::JoinNamespace, At::Byte(at))?;
     }
@@ -164,7 +187,7 @@ fn names(plan: &Plan) -> Result<(), Fault> {
 }
 
 /// The root file system with all its mounts; afterwards "/" is the container's.
-fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
+fn filesystem(i: &mut Inheritance, procfs: &Proc) -> Result<(), Fault> {
     let plan = i.plan;
     let before = plan.root.before as usize;
     let (early, late) = plan
@@ -182,7 +205,7 @@ fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
 
 /// The terminal, from the container's own devpts; its master goes out, its slave is stdio and /dev/console.
 fn terminal(
-    i: &mut Inheritance<'_>,
+    i: &mut Inheritance,
     procfs: &Proc,
     root: &mut rootfs::Rootfs<'_>,
 ) -> Result<(), Fault> {
@@ -215,27 +238,19 @@ fn sysctls(plan: &Plan) -> Result<(), Fault> {
 }
 
 /// Closes everything that is not the program's, and becomes it. Comes back only with the reason why not.
-fn execute(plan: &Plan, program: &Program, preserve: u32, report: &Wire) -> Fault {
+fn execute([words, program]: [&'static [u8]; 2], numbers: [u32; 5], report: &Wire) -> Fault {
+    let [preserve, at, args, env, count] = numbers;
     // The report is a socket that execve closes: nothing can be executed or entered through it.
     if let Err(fault) = fs::fdset::close_all_but(3 + preserve, [report.0.as_fd()]) {
         return fault;
     }
-    let words = |words: crate::plan::process::Words| {
-        Strings::new(plan.arena.from(words.first), words.count)
-    };
-    let at = At::Arena(plan.process.args.first.at);
-    let Ok(path) = CStr::from_bytes_with_nul(&program.path) else {
+    let at = At::Arena(at);
+    let mut strings = Strings::new(program, 2).into_iter();
+    let Some(path) = strings.next() else {
         return Fault::rule(Step::Exec, Rule::Never, at);
     };
-    let home = program
-        .home
-        .as_ref()
-        .and_then(|home| CStr::from_bytes_with_nul(home).ok());
-    let errno = proc::execve(
-        path,
-        words(plan.process.args),
-        words(plan.process.env),
-        home,
-    );
+    let args = Strings::new(words, args as usize);
+    let env = Strings::new(words.get(env as usize..).unwrap_or(&[]), count as usize);
+    let errno = proc::execve(path, args, env, strings.next());
     Fault::placed(Step::Exec, Cause::Errno(errno), at)
 }

@@ -8,6 +8,7 @@ use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
 
 use crate::error::{At, Cause, Errno, Fault, Rule, Step};
 use crate::plan::Plan;
+use crate::sys::memory::TakeOnce;
 
 /// A path of at most PATH_MAX bytes, NUL included.
 pub(super) type Path = Vec<u8, 4096>;
@@ -48,6 +49,20 @@ pub(super) fn program(plan: &Plan) -> Result<Path, Fault> {
         }
     }
     Err(Fault::rule(Step::Exec, Rule::NotInPath, at))
+}
+
+/// Room for what [`keep`] keeps.
+static KEPT: TakeOnce<[u8; 2 * 4096]> = TakeOnce::new([0; 2 * 4096]);
+
+/// The path and the entry for HOME, one behind the other, for the time after everything else is forgotten.
+pub(super) fn keep(path: &Path, home: Option<&Path>) -> Result<&'static [u8], Fault> {
+    let never = Fault::rule(Step::Exec, Rule::Never, At::Nothing);
+    let kept = KEPT.take().ok_or(never)?;
+    let home = home.map_or(&[][..], |home| home);
+    for (slot, byte) in kept.iter_mut().zip(path.iter().chain(home)) {
+        *slot = *byte;
+    }
+    kept.get(..path.len() + home.len()).ok_or(never)
 }
 
 /// `directory/name` with its NUL in `path`; `None` when it is too long.

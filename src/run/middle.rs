@@ -14,7 +14,7 @@ use crate::sys::proc::{self, Fork};
 use crate::sys::{AsFd, ns};
 
 /// Runs to the end of the process.
-pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
+pub(super) fn main(mut inherited: Inheritance) -> ! {
     match story(&mut inherited) {
         Ok(Fork::Child) => init::main(inherited),
         Ok(Fork::Parent(pid, _)) => {
@@ -28,7 +28,7 @@ pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
     }
 }
 
-fn story(i: &mut Inheritance<'_>) -> Result<Fork, Fault> {
+fn story(i: &mut Inheritance) -> Result<Fork, Fault> {
     for (fd, kind, at) in &i.joins {
         if matches!(kind, NamespaceKind::Pid | NamespaceKind::Time) {
             ns::setns(fd.as_fd(), super::flag(*kind))

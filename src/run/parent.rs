@@ -104,11 +104,10 @@ pub fn make(mut order: Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault>
         Purpose::Foreground { reaper, .. } => Some(supervise::Signals::block(reaper)?),
         _ => None,
     };
+    // Locked from here on.
     let dir = root.reserve(order.id)?;
     let mut init = None;
-    let made = dir
-        .lock()
-        .and_then(|()| bring_up(&mut order, terminal, &dir, joins, cgroups, &mut init, warn));
+    let made = bring_up(&mut order, terminal, &dir, joins, cgroups, &mut init, warn);
     let ended = match (made, init, signals) {
         (Ok(master), Some(init), Some(signals)) => {
             dir.unlock();
@@ -151,6 +150,7 @@ fn bring_up(
     let born_in = cgroup::begin(&plan.cgroup, cgroups, &mut intend)?;
     let (wire, theirs) = Wire::pair()?;
     let inherited = Inheritance {
+        args: order.args,
         plan,
         wire: theirs,
         joins,
@@ -231,9 +231,9 @@ fn listen(dir: &Dir<'_>) -> Result<OwnedFd, Fault> {
 
 /// Clones init, or a middle process that clones it.
 fn clone(
-    plan: &Plan,
+    plan: &'static Plan,
     dir: &Dir<'_>,
-    mut inherited: Inheritance<'_>,
+    mut inherited: Inheritance,
     cgroup: Option<&OwnedFd>,
     wire: &Wire,
 ) -> Result<Init, Fault> {

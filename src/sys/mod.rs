@@ -11,6 +11,7 @@ pub mod cred;
 pub mod exe;
 pub mod fd;
 pub mod file;
+pub mod idle;
 pub mod key;
 pub mod memory;
 pub mod mount;

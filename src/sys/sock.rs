@@ -54,15 +54,6 @@ fn seqpacket(flags: SocketFlags) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
 }
 
-/// `accept4(2)` with SOCK_CLOEXEC.
-///
-/// # Errors
-///
-/// What accept(2) says; EINTR is retried.
-pub fn accept(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    rustix::io::retry_on_intr(|| rustix::net::accept_with(socket, SocketFlags::CLOEXEC))
-}
-
 /// SO_RCVTIMEO and SO_SNDTIMEO, man 7 socket: a receive that waits longer is EAGAIN. `None` waits for ever.
 ///
 /// # Errors
