@@ -4,6 +4,7 @@
 use super::process::pause;
 use super::record::{Boot, Encoder, Intent, Record, decimal, read_intent, read_state};
 use super::root::Root;
+use super::writer::Writer;
 use crate::error::{At, Cause, Context, Errno, Fault, Place, Rule, Step};
 use crate::limits::{Limit, STATE_BYTES};
 use crate::sys::file::{read_file, read_whole};
@@ -15,7 +16,6 @@ use rustix::fs::{
     AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, fdatasync, flock, fstat, fsync,
     openat, renameat, statat, unlinkat,
 };
-use rustix::io::pwrite;
 
 /// The socket in the directory that the init of a created container listens on.
 pub const START_SOCKET: &CStr = c"start.sock";
@@ -368,66 +368,6 @@ impl<'r> Dir<'r> {
             fsync(self.root.fd()).step(Step::WriteState)?;
         }
         Ok(file)
-    }
-}
-
-/// Gathers pieces into few writes.
-struct Writer<'f> {
-    file: &'f OwnedFd,
-    bytes: [u8; 1024],
-    filled: usize,
-    total: usize,
-    written: u64,
-}
-
-impl<'f> Writer<'f> {
-    fn new(file: &'f OwnedFd) -> Self {
-        Self {
-            file,
-            bytes: [0; 1024],
-            filled: 0,
-            total: 0,
-            written: 0,
-        }
-    }
-
-    fn put(&mut self, mut piece: &[u8]) -> Result<(), Errno> {
-        self.total = self.total.saturating_add(piece.len());
-        if self.total > STATE_BYTES {
-            return Err(Errno::FBIG);
-        }
-        while !piece.is_empty() {
-            let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
-            if room.is_empty() {
-                self.flush()?;
-                continue;
-            }
-            let now = room.len().min(piece.len());
-            for (to, from) in room.iter_mut().zip(piece) {
-                *to = *from;
-            }
-            self.filled = self.filled.saturating_add(now);
-            piece = piece.get(now..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    /// From the start of the file, wherever its position is.
-    fn flush(&mut self) -> Result<(), Errno> {
-        let mut rest = self.bytes.get(..self.filled).unwrap_or_default();
-        while !rest.is_empty() {
-            match pwrite(self.file, rest, self.written) {
-                Ok(0) => return Err(Errno::IO),
-                Ok(n) => {
-                    self.written = self.written.saturating_add(n as u64);
-                    rest = rest.get(n..).unwrap_or_default();
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        self.filled = 0;
-        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ mod owner;
 mod process;
 mod record;
 mod root;
+mod writer;
 
 pub use dir::{Dir, START_SOCKET, Status};
 pub use owner::user_name;

@@ -1,0 +1,112 @@
+//! Round trips and damage.
+#![forbid(unsafe_code)]
+
+use super::{Boot, Crc, Digits, Encoder, Identity, Intent, Record, read_intent, read_state};
+use crate::error::Rule;
+
+const RECORD: Record<'static> = Record {
+    init: Identity {
+        boot: Boot(*b"01234567-89ab-cdef-0123-456789abcdef"),
+        pid: 4711,
+        start: 123_456_789,
+        inode: u64::MAX,
+    },
+    created: 1_700_000_000_123_456_789,
+    own_pid_namespace: true,
+    bundle: b"/tmp/a bundle\nwith a line",
+    rootfs: b"/tmp/\xff\xfe/rootfs",
+    program: b"sh",
+    annotations: b"{\"a\": \"b\"}",
+    cgroup: b"v2 /x 12:34\n",
+};
+
+fn state(record: &Record<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let sink = |piece: &[u8]| -> Result<(), ()> {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    };
+    Encoder::new(sink).state(b"c1", record).unwrap();
+    bytes
+}
+
+#[test]
+fn crc_is_the_usual_one() {
+    let mut crc = Crc::new();
+    crc.add(b"123456789");
+    assert_eq!(crc.value(), 0xcbf4_3926);
+}
+
+#[test]
+fn digits() {
+    for value in [0, 7, 10, 4711, u64::MAX] {
+        assert_eq!(Digits::new(value).text(), value.to_string().as_bytes());
+    }
+}
+
+#[test]
+fn state_round_trip() {
+    assert_eq!(read_state(&state(&RECORD), b"c1"), Ok(RECORD));
+    let empty = Record {
+        annotations: b"",
+        cgroup: b"",
+        bundle: b"",
+        ..RECORD
+    };
+    assert_eq!(read_state(&state(&empty), b"c1"), Ok(empty));
+}
+
+#[test]
+fn every_truncation_and_every_flipped_bit_is_found() {
+    let bytes = state(&RECORD);
+    for end in 0..bytes.len() {
+        assert_eq!(
+            read_state(&bytes[..end], b"c1"),
+            Err(Rule::Corrupt),
+            "cut at {end}"
+        );
+    }
+    for at in 0..bytes.len() * 8 {
+        let mut bytes = bytes.clone();
+        bytes[at / 8] ^= 1 << (at % 8);
+        assert_eq!(read_state(&bytes, b"c1"), Err(Rule::Corrupt), "bit {at}");
+    }
+    let mut longer = bytes.clone();
+    longer.push(b'\n');
+    assert_eq!(read_state(&longer, b"c1"), Err(Rule::Corrupt));
+}
+
+#[test]
+fn the_state_of_another_container_is_damage() {
+    assert_eq!(read_state(&state(&RECORD), b"c2"), Err(Rule::Corrupt));
+}
+
+#[test]
+fn intent_round_trip_and_kinds_are_not_confused() {
+    let intent = Intent {
+        boot: RECORD.init.boot,
+        cgroup: b"opaque",
+    };
+    let mut bytes = Vec::new();
+    let sink = |piece: &[u8]| -> Result<(), ()> {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    };
+    Encoder::new(sink).intent(b"c1", &intent).unwrap();
+    assert_eq!(read_intent(&bytes, b"c1"), Ok(intent));
+    assert_eq!(read_state(&bytes, b"c1"), Err(Rule::Corrupt));
+    assert_eq!(read_intent(&state(&RECORD), b"c1"), Err(Rule::Corrupt));
+}
+
+#[test]
+fn a_newer_version_is_named() {
+    let mut text = state(&RECORD);
+    text.truncate(text.len() - super::TRAILER);
+    let at = super::STATE.len();
+    text[at] = b'2';
+    let mut crc = Crc::new();
+    crc.add(&text);
+    let line = super::trailer(text.len() as u64, crc.value());
+    text.extend_from_slice(&line);
+    assert_eq!(read_state(&text, b"c1"), Err(Rule::NewerState));
+}
