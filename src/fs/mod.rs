@@ -9,4 +9,5 @@ pub mod proc;
 pub mod root;
 #[cfg(test)]
 mod tests;
+pub mod text;
 mod walk;

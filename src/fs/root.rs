@@ -11,11 +11,9 @@ use core::ffi::CStr;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 
 use super::proc::Proc;
+use super::text::Text;
 use super::walk;
-use crate::sys::{AsFd, BorrowedFd, Errno, OwnedFd, path};
-
-/// Longest path that the kernel takes, with its NUL.
-pub const PATH_MAX: usize = 4096;
+use crate::sys::{BorrowedFd, Errno, OwnedFd, path};
 
 /// A rename that races with a ".." makes the kernel say EAGAIN. libpathrs measured that under a full attack 32 tries
 /// fail in 3 % of cases and 128 in 0.1 %; without an end a container could keep us busy.
@@ -119,7 +117,8 @@ impl<'a> Root<'a> {
     ///
     /// As [`Root::make_directory`]; EINVAL for "/".
     pub fn parent<'p>(&self, path: &'p CStr) -> Result<(OwnedFd, &'p CStr), Errno> {
-        let mut buffer = Text::new(path.to_bytes())?;
+        let mut buffer = Text::new();
+        buffer.push(path.to_bytes())?;
         let cut = buffer.last_slash(buffer.len).ok_or(Errno::INVAL)?;
         let name = name_of(path);
         if name.is_empty() {
@@ -135,7 +134,8 @@ impl<'a> Root<'a> {
     ///
     /// The kernel's.
     pub fn remove(&self, path: &CStr) -> Result<(), Errno> {
-        let mut buffer = Text::new(path.to_bytes())?;
+        let mut buffer = Text::new();
+        buffer.push(path.to_bytes())?;
         let cut = buffer.last_slash(buffer.len).ok_or(Errno::INVAL)?;
         let parent = buffer.cut(cut, |parent| self.follow(parent))?;
         rustix::fs::unlinkat(&parent, name_of(path), AtFlags::empty())
@@ -174,6 +174,7 @@ impl<'a> Root<'a> {
     /// # Errors
     ///
     /// As [`Root::make_directory`].
+    #[inline(never)]
     pub fn make_missing(
         &self,
         path: &CStr,
@@ -181,7 +182,8 @@ impl<'a> Root<'a> {
         mode: u32,
     ) -> Result<(OwnedFd, bool), Errno> {
         let mut literal = true;
-        let mut text = Text::new(path.to_bytes())?;
+        let mut text = Text::new();
+        text.push(path.to_bytes())?;
         for _ in 0..LINKS {
             let (dir, end) = self.longest_prefix(&mut text, &mut literal)?;
             match make_below(dir, &mut text, end, leaf, mode)? {
@@ -309,111 +311,5 @@ fn make_one(
         Ok(_) | Err(Errno::NAMETOOLONG) => Ok(Err(fd)),
         Err(_) if file => Ok(Ok(fd)),
         Err(_) => Err(Errno::NOTDIR),
-    }
-}
-
-/// A path that is taken apart: parts of it are lent out with a NUL behind them.
-pub struct Text {
-    bytes: [u8; PATH_MAX],
-    /// Number of bytes.
-    pub len: usize,
-}
-
-impl Text {
-    /// A copy.
-    pub fn new(path: &[u8]) -> Result<Self, Errno> {
-        let mut text = Self {
-            bytes: [0; PATH_MAX],
-            len: 0,
-        };
-        text.push(path)?;
-        Ok(text)
-    }
-
-    /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
-    }
-
-    /// Appends; the byte behind stays a NUL.
-    pub fn push(&mut self, more: &[u8]) -> Result<(), Errno> {
-        let end = self.len + more.len();
-        if end >= PATH_MAX {
-            return Err(Errno::NAMETOOLONG);
-        }
-        let place = self.bytes.get_mut(self.len..end);
-        place.ok_or(Errno::NAMETOOLONG)?.copy_from_slice(more);
-        self.len = end;
-        Ok(())
-    }
-
-    /// Shortens.
-    pub(super) fn truncate(&mut self, len: usize) {
-        if let Some(rest) = self.bytes.get_mut(len..self.len) {
-            rest.fill(0);
-            self.len = len;
-        }
-    }
-
-    /// The last slash before `end`.
-    pub(super) fn last_slash(&self, end: usize) -> Option<usize> {
-        self.bytes
-            .get(..end)?
-            .iter()
-            .rposition(|byte| *byte == b'/')
-    }
-
-    /// The next component at or after `from` that is neither empty nor ".".
-    pub(super) fn component(&self, mut from: usize) -> Option<(usize, usize)> {
-        loop {
-            let rest = self.bytes().get(from..)?;
-            from += rest.iter().position(|byte| *byte != b'/')?;
-            let rest = self.bytes().get(from..)?;
-            let length = rest
-                .iter()
-                .position(|byte| *byte == b'/')
-                .unwrap_or(rest.len());
-            if rest.get(..length) != Some(b".") {
-                return Some((from, from + length));
-            }
-            from += length;
-        }
-    }
-
-    /// Lends the part up to `end` ("/" for nothing).
-    pub(super) fn cut<T>(&mut self, end: usize, f: impl FnOnce(&CStr) -> T) -> T {
-        if end == 0 {
-            f(c"/")
-        } else {
-            self.name(0, end, f)
-        }
-    }
-
-    /// Lends a part.
-    pub fn name<T>(&mut self, start: usize, stop: usize, f: impl FnOnce(&CStr) -> T) -> T {
-        let kept = self.bytes.get(stop).copied().unwrap_or(0);
-        if let Some(byte) = self.bytes.get_mut(stop) {
-            *byte = 0;
-        }
-        let part = self.bytes.get(start..=stop).unwrap_or(&[0]);
-        let answer = f(CStr::from_bytes_with_nul(part).unwrap_or(c""));
-        if let Some(byte) = self.bytes.get_mut(stop) {
-            *byte = kept;
-        }
-        answer
-    }
-
-    /// Puts the text of a link where the component between the two offsets was.
-    fn splice(&mut self, from: usize, to: usize, link: &OwnedFd) -> Result<(), Errno> {
-        let mut buffer = [0; PATH_MAX];
-        let target = path::readlink(link.as_fd(), c"", &mut buffer)?;
-        let mut new = Self::new(b"")?;
-        if target.first() != Some(&b'/') {
-            new.push(self.bytes.get(..from).unwrap_or(b"/"))?;
-        }
-        new.push(target)?;
-        new.push(self.bytes().get(to..).unwrap_or(&[]))?;
-        *self = new;
-        Ok(())
     }
 }

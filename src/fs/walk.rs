@@ -11,7 +11,8 @@ use linux_raw_sys::general::PROC_SUPER_MAGIC;
 use rustix::fs::OFlags;
 
 use super::proc::{Proc, SelfFd};
-use super::root::{LINKS, Links, PATH_MAX, Text};
+use super::root::{LINKS, Links};
+use super::text::{PATH_MAX, Text};
 use crate::sys::{BorrowedFd, Errno, OwnedFd, path};
 
 /// The file system of AppArmor has magic links, too.
@@ -22,6 +23,7 @@ const AAFS_MAGIC: u32 = 0x5a3c_69f0;
 /// # Errors
 ///
 /// The same ones; EAGAIN when the tree was changed on the way.
+#[inline(never)]
 pub(super) fn walk(
     root: BorrowedFd<'_>,
     proc: &Proc,
@@ -29,9 +31,10 @@ pub(super) fn walk(
     links: Links,
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
-    let mut todo = Text::new(path.to_bytes())?;
-    let mut done = Text::new(b"")?;
+    let (mut todo, mut done) = (Text::new(), Text::new());
+    todo.push(path.to_bytes())?;
     let mut here = descend(root, &mut done)?;
+    let mut buffer = [0; PATH_MAX];
     let mut followed = 0;
     let mut from = 0;
     while let Some((start, stop)) = todo.component(from) {
@@ -46,7 +49,6 @@ pub(super) fn walk(
         let next = todo.name(start, stop, |name| {
             path::openat(&here, name, OFlags::PATH | OFlags::NOFOLLOW)
         })?;
-        let mut buffer = [0; PATH_MAX];
         let target = match path::readlink(&next, c"", &mut buffer) {
             Ok(target) if !(last && links == Links::KeepLast) => target,
             Err(Errno::NAMETOOLONG) => return Err(Errno::NAMETOOLONG),
@@ -67,15 +69,15 @@ pub(super) fn walk(
             done.truncate(0);
             here = descend(root, &mut done)?;
         }
-        let mut rest = Text::new(target)?;
-        rest.push(todo.bytes().get(stop..).unwrap_or(&[]))?;
-        todo = rest;
+        // What is behind the link follows its text; what is before it has been walked.
+        todo.replace(0, stop, target)?;
         from = 0;
     }
     if flags.contains(OFlags::DIRECTORY) && !is_directory(&here)? {
         return Err(Errno::NOTDIR);
     }
-    verify(root, proc, &here, done.bytes())?;
+    // The two other rooms are free again: the stack is small.
+    verify(root, proc, &here, done.bytes(), (&mut buffer, todo.room()))?;
     Ok(here)
 }
 
@@ -123,14 +125,19 @@ fn is_directory(fd: &OwnedFd) -> Result<bool, Errno> {
 
 /// Compares the kernel's name of `fd` with the root's name and the path walked; the root's is read before and after,
 /// so that a root that is moved meanwhile is seen, too.
-fn verify(root: BorrowedFd<'_>, proc: &Proc, fd: &OwnedFd, walked: &[u8]) -> Result<(), Errno> {
+fn verify(
+    root: BorrowedFd<'_>,
+    proc: &Proc,
+    fd: &OwnedFd,
+    walked: &[u8],
+    (first, second): (&mut [u8; PATH_MAX], &mut [u8; PATH_MAX]),
+) -> Result<(), Errno> {
     let name = |fd: BorrowedFd<'_>, buffer: &mut [u8; PATH_MAX]| -> Result<usize, Errno> {
         let place = SelfFd::of(fd);
         Ok(path::readlink(proc.fd(), place.path(), buffer)?.len())
     };
-    let (mut first, mut second) = ([0; PATH_MAX], [0; PATH_MAX]);
-    let prefix = name(root, &mut first)?;
-    let length = name(rustix::fd::AsFd::as_fd(fd), &mut second)?;
+    let prefix = name(root, first)?;
+    let length = name(rustix::fd::AsFd::as_fd(fd), second)?;
     let prefix = first.get(..prefix).unwrap_or(&[]);
     let base = prefix.strip_suffix(b"/").unwrap_or(prefix);
     let rest = second
@@ -138,9 +145,8 @@ fn verify(root: BorrowedFd<'_>, proc: &Proc, fd: &OwnedFd, walked: &[u8]) -> Res
         .and_then(|name| name.strip_prefix(base))
         .unwrap_or(b"?");
     let same = rest == walked || (rest == b"/" && walked.is_empty());
-    let length = prefix.len();
-    let again = name(root, &mut second)?;
-    if same && again == length && second.get(..again) == first.get(..length) {
+    let again = name(root, second)?;
+    if same && second.get(..again) == Some(prefix) {
         Ok(())
     } else {
         Err(Errno::AGAIN)

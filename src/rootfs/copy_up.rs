@@ -14,6 +14,7 @@ use rustix::fs::{
 };
 
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
+use crate::fs::text::PATH_MAX;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, path};
 
 /// Levels of directories.
@@ -30,6 +31,7 @@ struct Level {
 /// # Errors
 ///
 /// `Step::CopyUp`; `Rule::CopyTooDeep`.
+#[inline(never)]
 pub(super) fn copy_up(from: &OwnedFd, to: &OwnedFd) -> Result<(), Fault> {
     let mut stack: Vec<Level, DEPTH> = Vec::new();
     let top = open(from.as_fd(), to.as_fd(), c".", c".").step(Step::CopyUp)?;
@@ -59,6 +61,7 @@ fn open(from: BorrowedFd<'_>, to: BorrowedFd<'_>, old: &CStr, new: &CStr) -> Res
 }
 
 /// Copies entries from where the directory was left, up to the next directory below it, which is returned open.
+#[inline(never)]
 fn directory(level: &Level) -> Result<Option<Level>, Errno> {
     let mut buffer = [MaybeUninit::uninit(); 2048];
     let mut entries = RawDir::new(&level.from, &mut buffer);
@@ -88,19 +91,23 @@ fn one(level: &Level, name: &CStr) -> Result<bool, Errno> {
             return Ok(true);
         }
         FileType::RegularFile => return file(level, name, &about).map(|()| false),
-        FileType::Symlink => {
-            let mut text = [0; crate::fs::root::PATH_MAX];
-            let length = path::readlink(&level.from, name, &mut text)?.len();
-            let text = text.get(..=length).unwrap_or(&[0]);
-            let text = CStr::from_bytes_with_nul(text).map_err(|_| Errno::INVAL)?;
-            rustix::fs::symlinkat(text, &level.to, name)?;
-        }
+        FileType::Symlink => link(level, name)?,
         _ => rustix::fs::mknodat(&level.to, name, kind, mode, about.st_rdev)?,
     }
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     rustix::fs::chownat(&level.to, name, owner(&about), group(&about), flags)?;
     rustix::fs::utimensat(&level.to, name, &times(&about), flags)?;
     Ok(false)
+}
+
+/// Copies a symbolic link.
+#[inline(never)]
+fn link(level: &Level, name: &CStr) -> Result<(), Errno> {
+    let mut text = [0; PATH_MAX];
+    let length = path::readlink(&level.from, name, &mut text)?.len();
+    let text = text.get(..=length).unwrap_or(&[0]);
+    let text = CStr::from_bytes_with_nul(text).map_err(|_| Errno::INVAL)?;
+    rustix::fs::symlinkat(text, &level.to, name)
 }
 
 /// Copies a regular file.

@@ -160,6 +160,7 @@ impl Parent {
 }
 
 /// The directory of a path, made if missing.
+#[inline(never)]
 fn parent(rootfs: &mut Rootfs<'_>, path: &CStr, step: Step) -> Result<Parent, Fault> {
     let rest = path.to_bytes().strip_prefix(b"/dev/");
     if rest.is_none_or(|rest| rest.contains(&b'/')) {

@@ -21,6 +21,7 @@ const LINE: usize = 10 * 1024;
 /// # Errors
 ///
 /// The kernel's.
+#[inline(never)]
 pub(super) fn detach(proc: &Proc, root: u64) -> Result<(), Errno> {
     for _ in 0..ROUNDS {
         let mut count = 0;
@@ -65,7 +66,9 @@ fn one(line: &mut [u8], root: u64) -> bool {
     let Some(point) = mount_point(line, root) else {
         return false;
     };
-    if sys::detach(point).is_ok() {
+    // What is shared with the host would be unmounted there, too.
+    let alone = sys::mount(c"", point, c"", k::MS_SLAVE | k::MS_REC, c"");
+    if alone.is_ok() && sys::detach(point).is_ok() {
         return true;
     }
     if hidden {

@@ -9,7 +9,8 @@ use rustix::fs::{FileType, Mode};
 use super::{Rootfs, attributes, bind, copy_up, fresh};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::SelfFd;
-use crate::fs::root::{Leaf, PATH_MAX, Root, Text};
+use crate::fs::root::{Leaf, Root};
+use crate::fs::text::{PATH_MAX, Text};
 use crate::plan::arena::Arena;
 use crate::plan::op::{Below, Kind, Mount};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, mount as sys, path};
@@ -142,6 +143,7 @@ pub(super) fn plain(root: Root<'_>, target: &CStr) -> Result<OwnedFd, Fault> {
 }
 
 /// Mounts a new file system; gives its root where that is needed afterwards.
+#[inline(never)]
 fn new<const N: usize>(
     rootfs: &Rootfs<'_>,
     op: &Mount,
@@ -153,16 +155,31 @@ fn new<const N: usize>(
     } else {
         place(rootfs, target, || Ok(Leaf::Directory))?
     };
-    let (fstype, source) = (arena.cstr(op.fstype), arena.cstr(op.source));
-    let mut data = Text::new(arena.bytes(op.data)).step(Step::Mount)?;
     if op.inherit_mode && !made {
+        let mut data = Text::new();
+        data.push(arena.bytes(op.data)).step(Step::Mount)?;
         inherit_mode(&place, &mut data).step(Step::Mount)?;
+        let len = data.len;
+        return data.name(0, len, |data| put(rootfs, op, arena, (place, made), data));
     }
+    put(rootfs, op, arena, (place, made), arena.cstr(op.data))
+}
+
+/// Mounts it on a place, which was made or not.
+#[inline(never)]
+fn put<const N: usize>(
+    rootfs: &Rootfs<'_>,
+    op: &Mount,
+    arena: &Arena<N>,
+    (place, made): (OwnedFd, bool),
+    data: &CStr,
+) -> Result<Option<OwnedFd>, Fault> {
+    let (fstype, source) = (arena.cstr(op.fstype), arena.cstr(op.source));
     let needed = matches!(op.kind, Kind::Base | Kind::Proc | Kind::Sysfs)
         || op.copy_up
         || !op.propagation.is_empty()
         || op.rec_set | op.rec_clear != 0;
-    if needed && let Ok(tree) = fresh::make(fstype, source, data.bytes(), op.set) {
+    if needed && let Ok(tree) = fresh::make(fstype, source, data.to_bytes(), op.set) {
         if op.copy_up && !made {
             copy_up::copy_up(&place, &tree)?;
         }
@@ -172,17 +189,14 @@ fn new<const N: usize>(
         }
     }
     // The classic call, also for the reason why the other way did not work.
-    let len = data.len;
     let spot = SelfFd::of(&place);
-    data.name(0, len, |data| {
-        sys::mount(source, spot.path(), fstype, op.set & !k::MS_REC, data)
-    })
-    .step(Step::Mount)?;
+    let flags = op.set & !k::MS_REC;
+    sys::mount(source, spot.path(), fstype, flags, data).step(Step::Mount)?;
     if !needed {
         rootfs.done.close(place);
         return Ok(None);
     }
-    let top = top(rootfs, &place, target)?;
+    let top = top(rootfs, &place, arena.cstr(op.target))?;
     verify(op.kind, &top)?;
     if op.copy_up && !made {
         copy_up::copy_up(&place, &top)?;
@@ -289,6 +303,7 @@ fn remount<const N: usize>(rootfs: &Rootfs<'_>, op: &Mount, arena: &Arena<N>) ->
 /// # Errors
 ///
 /// The step that failed.
+#[inline(never)]
 pub(super) fn below<const N: usize>(
     rootfs: &Rootfs<'_>,
     op: &Below,
@@ -300,8 +315,8 @@ pub(super) fn below<const N: usize>(
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno).step(Step::MakeMountPoint),
     }
-    let mut spot = Text::new(SelfFd::of(base).path().to_bytes()).step(Step::MakeMountPoint)?;
-    for part in [b"/", name.to_bytes()] {
+    let mut spot = Text::new();
+    for part in [SelfFd::of(base).path().to_bytes(), b"/", name.to_bytes()] {
         spot.push(part).step(Step::MakeMountPoint)?;
     }
     let (source, fstype) = (arena.cstr(op.source), arena.cstr(op.fstype));

@@ -149,9 +149,12 @@ fn enter_root(root: BorrowedFd<'_>) -> Result<(), Fault> {
 /// The mounts come to lie as after pivot_root: the first file system of the namespace, on it the root, which no ".."
 /// leaves, because walking up from it leads to what covers its mount point: itself. All else that was mounted on "/"
 /// is let go, so that no procfs or sysfs of the host is left behind the container's back.
+#[inline(never)]
 fn cover(root: BorrowedFd<'_>, proc: &Proc) -> Result<(), Fault> {
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     let slash = path::openat(path::cwd(), c"/", flags).step(Step::Pivot)?;
+    // On a shared mount the root would become shared, and appear over "/" of the host.
+    sys::mount(c"", c"/", c"", k::MS_PRIVATE, c"").step(Step::Pivot)?;
     match sys::attach(root, &slash) {
         Err(Errno::NOSYS | Errno::PERM) => {
             fchdir(root).step(Step::Pivot)?;
