@@ -87,6 +87,7 @@ pub fn open(wanted: &Wanted) -> Result<Bundle, Told> {
 }
 
 /// Reads into `doc` (`len` bytes of it), and fills `plan`.
+#[inline(never)] // its buffer would lie in the frame of everything below
 fn make(
     wanted: &Wanted,
     doc: &mut [u8],

@@ -45,6 +45,7 @@ pub(super) fn privileged(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
 }
 
 /// Ignored signals stay ignored across execve: the program gets defaults, whatever the caller of the runtime ignored.
+#[inline(never)] // its buffer would lie in the frame of everything below
 fn default_signals(procfs: &Proc) -> Result<(), Fault> {
     let mut text = [0; 4096];
     let ignored = procfs
@@ -113,6 +114,7 @@ fn change_directory(plan: &Plan) -> Result<(), Errno> {
 
 /// The working directory is below the container's "/": an inherited descriptor of the host, reached as
 /// `/proc/self/fd/N`, is not (CVE-2024-21626). The kernel says so in getcwd(2): "(unreachable)" instead of "/".
+#[inline(never)] // its buffer would lie in the frame of everything below
 fn inside(plan: &Plan) -> Result<(), Fault> {
     let at = At::Arena(plan.process.cwd.at);
     let mut buffer = [0; 4096];

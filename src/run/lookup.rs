@@ -16,6 +16,7 @@ pub(super) type Path = Vec<u8, 4096>;
 /// The path that execve gets for `args[0]`: as it is when it has a slash, else the first executable of PATH.
 ///
 /// Asked as the user that executes it, so that the answer is the kernel's.
+#[inline(never)] // its buffer would lie in the frame of everything below
 pub(super) fn program(plan: &Plan) -> Result<Path, Fault> {
     let name = plan.process.args.first;
     let at = At::Arena(name.at);
@@ -94,6 +95,7 @@ fn executable(file: &CStr) -> Result<(), Errno> {
 /// `HOME=` with the directory of this uid in the container's /etc/passwd, or "/".
 ///
 /// Reads at most 64 KiB of a regular file (CVE-2025-4437), and takes nothing but this from it.
+#[inline(never)] // its buffer would lie in the frame of everything below
 pub(super) fn home(uid: u32) -> Path {
     let mut entry = Path::new();
     let _ = entry.extend_from_slice(b"HOME=");

@@ -34,6 +34,7 @@ impl PidFile {
     }
 }
 
+#[inline(never)] // its buffer would lie in the frame of everything below
 fn put(from: &OwnedFd, path: &[u8], pid: Pid) -> Result<(), Errno> {
     let split = path
         .iter()

@@ -161,6 +161,7 @@ impl<'r> Dir<'r> {
     }
 
     /// Who has the lock, from /proc/locks: `1: FLOCK  ADVISORY  WRITE PID MAJ:MIN:INODE 0 EOF`.
+    #[inline(never)] // its buffer would lie in the frame of everything below
     fn holder(&self) -> Option<u32> {
         let inode = fstat(&self.fd).ok()?.st_ino;
         let mut buffer = [0; 8192];
