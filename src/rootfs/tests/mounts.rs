@@ -8,7 +8,7 @@ use std::path::Path;
 use linux_raw_sys::general as k;
 
 use super::protection::device;
-use super::{Draft, KERNELS, bundle, everywhere};
+use super::{Draft, KERNELS, Seen, bundle, everywhere};
 use crate::error::{Cause, Rule};
 use crate::plan::arena::Str;
 use crate::plan::mounts::Way;
@@ -273,5 +273,35 @@ fn hierarchies_below_a_base() {
             "ro,nosuid,relatime"
         );
         assert!(fs::create_dir("/sys/fs/cgroup/x").is_err());
+    });
+}
+
+/// Mounts that are shared with the host stay there, and nothing of the container appears there, on every way out.
+#[test]
+fn a_shared_host_keeps_its_mounts() {
+    everywhere(|_, path, _| {
+        let set = |flags| crate::sys::mount::mount(c"", c"/", c"", flags, c"").unwrap();
+        set(k::MS_SHARED | k::MS_REC);
+        let proc = crate::fs::proc::Proc::open().unwrap();
+        let before = Seen::new(&proc).0.len();
+        for way in [Way::Pivot, Way::Move] {
+            let path = path.to_path_buf();
+            // The kernel that this thread imitates is inherited.
+            let container = std::thread::spawn(move || {
+                crate::sys::ns::unshare(k::CLONE_NEWNS | k::CLONE_FS).unwrap();
+                let mut draft = Draft::new(&path);
+                draft.setup.propagation = k::MS_SHARED;
+                draft.setup.way = way;
+                draft.mount(Kind::New, "tmpfs", "/dev", "tmpfs", 0);
+                let flags = k::MS_SHARED;
+                draft.after.push(Op::Propagation { flags });
+                let seen = draft.run().unwrap();
+                assert!(seen.propagation("/").starts_with("shared:"));
+                assert_eq!(seen.propagation("/dev"), "");
+            });
+            container.join().unwrap();
+            assert_eq!(Seen::new(&proc).0.len(), before);
+        }
+        assert!(Path::new("/usr").exists());
     });
 }
