@@ -34,7 +34,7 @@ fn remove(call: &Call, force: bool) -> Result<i32, Stop> {
     let dir = root.find(call.id())?;
     // Whoever makes or starts it is waited for.
     dir.lock()?;
-    let boot = Boot::current();
+    let boot = Boot::current()?;
     let buffer = buffer().ok_or(never)?;
     let cgroups = match dir.load(buffer) {
         Ok(record) => {

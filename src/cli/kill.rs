@@ -33,7 +33,7 @@ pub(super) fn kill(call: &Call) -> Result<i32, Stop> {
             }
         },
     };
-    let boot = Boot::current();
+    let boot = Boot::current()?;
     let sent = match record.init.find(&boot)? {
         Some(init) => send(&init, signal),
         None => Err(Fault::rule(Step::Signal, Rule::NotRunning, At::Nothing)),

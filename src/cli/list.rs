@@ -47,7 +47,7 @@ pub(super) fn list(call: &Call) -> Result<i32, Stop> {
     let mut lister = Lister {
         call,
         root: root.as_ref(),
-        boot: Boot::current(),
+        boot: Boot::current()?,
         buffer: buffer().unwrap_or_default(),
     };
     match format {

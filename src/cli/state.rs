@@ -14,7 +14,7 @@ pub(super) fn state(call: &Call) -> Result<i32, Stop> {
     let root = open_root(call, Step::FindContainer)?;
     let dir = root.find(call.id())?;
     let record = dir.load(buffer().unwrap_or_default())?;
-    let status = status(&dir, &record, &Boot::current())?;
+    let status = status(&dir, &record, &Boot::current()?)?;
     let mut bytes = [0; 1024];
     let mut line = Line::stdout(&mut bytes);
     let mut object = Object::new(&mut line, true);

@@ -25,6 +25,7 @@ table! {
         // host.rs
         AskHost = "examine the host",
         // state/
+        AskBoot = "read the boot id",
         OpenStateRoot = "open the state directory",
         MakeStateRoot = "make the state directory",
         ReserveId = "reserve the name of the container",

@@ -139,7 +139,7 @@ fn bring_up(
     warn: &mut dyn FnMut(Fault),
 ) -> Result<Option<OwnedFd>, Fault> {
     let plan = order.plan;
-    let boot = Boot::current();
+    let boot = Boot::current()?;
     let mut intend = |record: &cgroup::Record| write_intent(dir, boot, record);
     let start = match order.purpose {
         Purpose::Create => Some(listen(dir)?),

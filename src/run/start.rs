@@ -27,7 +27,7 @@ pub fn start(
     let buffer = state::buffer().ok_or(never)?;
     let record = dir.load(buffer)?;
     *program = record.program;
-    match dir.status(&record, &Boot::current())? {
+    match dir.status(&record, &Boot::current()?)? {
         Status::Created => {}
         Status::Stopped => return Err(Fault::rule(Step::Start, Rule::StartStopped, At::Nothing)),
         _ => return Err(Fault::rule(Step::Start, Rule::StartRunning, At::Nothing)),

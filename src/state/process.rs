@@ -6,6 +6,7 @@
 
 use super::record::{Boot, Identity, decimal};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
+use crate::fs::proc::Proc;
 use crate::sys::file::read_file;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, pidfd, time};
 use core::ffi::CStr;
@@ -16,14 +17,25 @@ use rustix::fs::CWD;
 const TICK: u64 = 5_000_000;
 
 impl Boot {
-    /// This boot; all zeros where /proc is not there to ask.
-    #[must_use]
-    pub fn current() -> Self {
+    /// This boot, from /proc, or from a procfs of our own where none is mounted.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be told: then nothing that was recorded could ever be told from a stranger.
+    pub fn current() -> Result<Self, Fault> {
         let mut text = [0; 36];
-        if read_file(CWD, c"/proc/sys/kernel/random/boot_id", &mut text).is_err() {
-            text.fill(0);
+        let read = match read_file(CWD, c"/proc/sys/kernel/random/boot_id", &mut text) {
+            Err(Errno::NOENT) => {
+                let procfs = Proc::full()?;
+                read_file(procfs.fd(), c"sys/kernel/random/boot_id", &mut text)
+            }
+            read => read,
+        };
+        match read.map(<[u8]>::len) {
+            Ok(36) => Ok(Self(text)),
+            Ok(_) => Err(Errno::IO).step(Step::AskBoot),
+            Err(errno) => Err(errno).step(Step::AskBoot),
         }
-        Self(text)
     }
 }
 
@@ -250,7 +262,7 @@ mod tests {
             .arg("100")
             .spawn()
             .unwrap();
-        let boot = Boot::current();
+        let boot = Boot::current().unwrap();
         let handle = crate::sys::pidfd::open(child.id()).unwrap();
         let identity = Identity::of(boot, child.id(), Some(rustix::fd::AsFd::as_fd(&handle)));
         assert!(stat(child.id()).unwrap().alive);

@@ -12,6 +12,7 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RawDir, fchmod, fstat, fstatfs, mkdirat, openat, statat,
+    unlinkat,
 };
 use rustix::process::umask;
 
@@ -110,7 +111,9 @@ impl Root {
             Err(Errno::EXIST) => Err(Fault::rule(Step::ReserveId, Rule::Exists, At::Nothing)),
             made => made.step(Step::ReserveId),
         }?;
-        let dir = self.open_dir(id).step(Step::ReserveId)?;
+        let dir = self.open_dir(id).step(Step::ReserveId).inspect_err(|_| {
+            let _ = unlinkat(&self.fd, id, AtFlags::REMOVEDIR);
+        })?;
         // A `delete` that came in between has removed it again: then the container does not exist.
         dir.lock()?;
         Ok(dir)
