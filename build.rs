@@ -9,6 +9,7 @@
     reason = "a build script may stop the build"
 )]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
@@ -95,6 +96,7 @@ const LIMITS: &[(&str, usize, &str)] = &[
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     limits();
+    texts();
     commit();
     link();
 }
@@ -145,19 +147,106 @@ fn limits() {
         )
         .expect("string");
         writeln!(variants, "    /// Most {meaning}.\n    {name},").expect("string");
-        writeln!(rows, "    ({value}, {meaning:?}),").expect("string");
+        writeln!(rows, "    {value},").expect("string");
         writeln!(all, "    Limit::{name},").expect("string");
     }
     let text = format!(
         "{consts}\n/// The capacities by name, so that a fault can carry one.\n#[allow(non_camel_case_types)]\n\
          #[derive(Clone, Copy, Debug, PartialEq, Eq)]\n#[repr(u8)]\npub enum Limit {{\n{variants}}}\n\
-         /// Value and meaning of each `Limit`, in its order.\npub(crate) static ROWS: [(usize, &str); {}] = [\n{rows}];\n\
+         /// The value of each `Limit`, in its order.\nstatic VALUES: [usize; {}] = [\n{rows}];\n\
          static ALL: [Limit; {}] = [\n{all}];\n",
         LIMITS.len(),
         LIMITS.len()
     );
     let out = env::var("OUT_DIR").expect("OUT_DIR");
     fs::write(Path::new(&out).join("limits.rs"), text).expect("OUT_DIR is writable");
+}
+
+/// The tables of texts, as one string each: a line per entry.
+macro_rules! table {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident = $text:literal,)* }) => {
+        pub(super) const TEXTS: &str = concat!($($text, "\n",)*);
+    };
+}
+#[path = "src/error/places.rs"]
+mod places;
+#[path = "src/error/rules.rs"]
+mod rules;
+#[path = "src/error/steps.rs"]
+mod steps;
+
+/// Writes `texts.rs`: the texts of errors, packed by giving the pair of bytes that is there most often a byte of its own,
+/// again and again (byte pair encoding), for `src/error/packed.rs` to take apart.
+fn texts() {
+    let limits: String = LIMITS.iter().map(|row| format!("{}\n", row.2)).collect();
+    let tables = [
+        ("Place", places::TEXTS),
+        ("Rule", rules::TEXTS),
+        ("Step", steps::TEXTS),
+        ("Errno", include_str!("src/say/errno.txt")),
+        ("Limit", &limits),
+    ];
+    // The tables behind each other, with a NUL behind each.
+    let mut bytes: Vec<u8> = Vec::new();
+    for (name, text) in tables {
+        assert!(
+            text.is_ascii(),
+            "{name}: the upper half of the bytes is for pairs"
+        );
+        bytes.extend(text.trim_end().bytes().chain([0]));
+    }
+    let (mut pairs, mut depths) = (Vec::new(), [0_usize; 256]);
+    for new in 128..=u8::MAX {
+        let mut counts = BTreeMap::new();
+        for pair in bytes.windows(2) {
+            // Lines are told apart in the packed form.
+            if !pair.iter().any(|byte| b"\n\0".contains(byte)) {
+                *counts.entry([pair[0], pair[1]]).or_insert(0) += 1;
+            }
+        }
+        let Some((best, _)) = counts.into_iter().max_by_key(|(_, count)| *count) else {
+            break;
+        };
+        let mut packed = Vec::new();
+        let mut rest = bytes.as_slice();
+        while let Some((first, behind)) = rest.split_first() {
+            if let Some(behind) = rest.strip_prefix(&best) {
+                packed.push(new);
+                rest = behind;
+            } else {
+                packed.push(*first);
+                rest = behind;
+            }
+        }
+        bytes = packed;
+        let [first, second] = best.map(|byte| depths[usize::from(byte)]);
+        depths[usize::from(new)] = second.max(first + 1);
+        pairs.push(best);
+    }
+    let mut text = format!(
+        "/// Most bytes that wait while one is taken apart.\nconst DEPTH: usize = {};\n\
+         static PAIRS: [[u8; 2]; {}] = {pairs:?};\n",
+        depths.iter().max().expect("256"),
+        pairs.len()
+    );
+    for ((name, _), packed) in tables.iter().zip(bytes.split(|byte| *byte == 0)) {
+        writeln!(
+            text,
+            "/// The texts of each `{name}`.\n#[allow(non_upper_case_globals)]\n\
+             pub static {name}: &[u8] = &{packed:?};"
+        )
+        .expect("string");
+    }
+    let out = env::var("OUT_DIR").expect("OUT_DIR");
+    fs::write(Path::new(&out).join("texts.rs"), text).expect("OUT_DIR is writable");
+    for file in [
+        "error/places.rs",
+        "error/rules.rs",
+        "error/steps.rs",
+        "say/errno.txt",
+    ] {
+        println!("cargo:rerun-if-changed=src/{file}");
+    }
 }
 
 /// Links the bin statically against musl: its crt enters `main`, its `mem*` serve `core`.

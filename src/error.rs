@@ -236,12 +236,10 @@ macro_rules! table {
         pub enum $name { $(#[doc = $text] $variant,)* }
 
         impl $name {
-            /// Its text.
+            /// Its text. build.rs reads these tables, too, with a macro of the same name.
             #[must_use]
-            pub fn text(self) -> &'static str {
-                // One string instead of a slice each: no pointers, so no relocations.
-                static TEXTS: &str = concat!($($text, "\n",)*);
-                TEXTS.split('\n').nth(self as usize).unwrap_or("")
+            pub fn text(self) -> super::Packed {
+                super::Packed::line(super::packed::$name, self as usize)
             }
 
             /// The entry with this discriminant, as it came over the wire.
@@ -254,9 +252,11 @@ macro_rules! table {
     };
 }
 
+pub mod packed;
 mod places;
 mod rules;
 mod steps;
+pub use packed::Packed;
 pub use places::Place;
 pub use rules::Rule;
 pub use steps::Step;

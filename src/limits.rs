@@ -3,19 +3,21 @@
 //! Every list in the program has its capacity in this room; none is a literal elsewhere.
 #![forbid(unsafe_code)]
 
+use crate::error::{Packed, packed};
+
 include!(concat!(env!("OUT_DIR"), "/limits.rs"));
 
 impl Limit {
     /// The number itself.
     #[must_use]
     pub fn value(self) -> usize {
-        ROWS.get(self as usize).map_or(0, |row| row.0)
+        VALUES.get(self as usize).copied().unwrap_or(0)
     }
 
     /// What it counts, as a phrase: "entries of mounts".
     #[must_use]
-    pub fn meaning(self) -> &'static str {
-        ROWS.get(self as usize).map_or("", |row| row.1)
+    pub fn meaning(self) -> Packed {
+        Packed::line(packed::Limit, self as usize)
     }
 
     /// The limit with this discriminant, as it came over the wire.

@@ -241,9 +241,10 @@ fn sentence(line: &mut Line<'_>, fault: &Fault, scene: &Scene<'_>) {
             line.foreign(scene.arena.map_or(scene.program, |arena| arena.text_at(at)));
             line.text("\": ");
             return match fault.cause() {
-                Cause::Errno(errno) => {
-                    line.text(errno::describe(errno).map_or("unknown error", |it| it.1))
-                }
+                Cause::Errno(errno) => match errno::describe(errno) {
+                    Some(text) => line.characters(text.skip_while(|it| *it != ' ').skip(1)),
+                    None => line.text("unknown error"),
+                },
                 _ => cause(line, fault),
             };
         }
@@ -256,7 +257,7 @@ fn sentence(line: &mut Line<'_>, fault: &Fault, scene: &Scene<'_>) {
         _ => {}
     }
     line.text("cannot ");
-    line.text(fault.step().text());
+    line.characters(fault.step().text());
     object(line, fault.at(), scene);
     line.text(": ");
     cause(line, fault);
@@ -305,7 +306,10 @@ fn object(line: &mut Line<'_>, at: At, scene: &Scene<'_>) {
             line.text(" ");
             return line.number(u64::from(n));
         }
-        At::Place(place) => place.text().as_bytes(),
+        At::Place(place) => {
+            line.text(" ");
+            return line.characters(place.text());
+        }
         At::Arena(at) => scene.arena.map_or(b"" as &[u8], |arena| arena.text_at(at)),
         At::Op(n) => match (scene.ops.get(n as usize), scene.arena) {
             (Some(op), Some(arena)) => arena.bytes(op.path()),
@@ -321,12 +325,12 @@ fn object(line: &mut Line<'_>, at: At, scene: &Scene<'_>) {
 fn cause(line: &mut Line<'_>, fault: &Fault) {
     match fault.cause() {
         Cause::Errno(errno) => error(line, errno),
-        Cause::Rule(rule) => line.text(rule.text()),
+        Cause::Rule(rule) => line.characters(rule.text()),
         Cause::Limit(limit) => {
             line.text("at most ");
             line.number(limit.value() as u64);
             line.text(" ");
-            line.text(limit.meaning());
+            line.characters(limit.meaning());
             line.text(" are supported");
         }
         Cause::Protocol(want, got) => {
@@ -356,10 +360,8 @@ fn cause(line: &mut Line<'_>, fault: &Fault) {
 
 /// `EINVAL invalid argument`.
 fn error(line: &mut Line<'_>, errno: Errno) {
-    if let Some((name, text)) = errno::describe(errno) {
-        line.text(name);
-        line.text(" ");
-        line.text(text);
+    if let Some(text) = errno::describe(errno) {
+        line.characters(text);
     } else {
         line.text("errno ");
         line.number(u64::from(errno.raw_os_error().unsigned_abs()));

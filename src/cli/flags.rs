@@ -158,7 +158,7 @@ impl Section {
         } else {
             ("\" requires a maximum of ", self.most)
         };
-        Err(misuse([
+        Err(misuse(&[
             b"\"",
             self.name.as_bytes(),
             words.as_bytes(),
@@ -172,17 +172,17 @@ impl Section {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Misuse(pub(super) [&'static [u8]; 5]);
 
-pub(super) fn misuse<const N: usize>(pieces: [&'static [u8]; N]) -> Misuse {
+pub(super) fn misuse(pieces: &[&'static [u8]]) -> Misuse {
     let mut all: [&'static [u8]; 5] = [b""; 5];
     for (to, from) in all.iter_mut().zip(pieces) {
-        *to = from;
+        *to = *from;
     }
     Misuse(all)
 }
 
 /// A value that is not one that the flag can have.
 pub(super) fn bad_value(value: &'static CStr, flag: &'static str, allowed: &'static str) -> Misuse {
-    misuse([
+    misuse(&[
         b"invalid value \"",
         value.to_bytes(),
         b"\" for flag -",
@@ -289,7 +289,7 @@ fn take(
     let key = name.split(|byte| *byte == b'=').next().unwrap_or(name);
     let Some(flag) = section.flag(key) else {
         if word.to_bytes().starts_with(b"--") || !joined(args, word, name, section, parsed) {
-            return Err(misuse([b"flag provided but not defined: -", key]));
+            return Err(misuse(&[b"flag provided but not defined: -", key]));
         }
         return Ok(());
     };
@@ -299,7 +299,7 @@ fn take(
     if flag.value.is_empty() {
         let on = match value {
             None => true,
-            Some(text) => boolean(text.to_bytes()).ok_or(misuse([
+            Some(text) => boolean(text.to_bytes()).ok_or(misuse(&[
                 b"invalid boolean value \"",
                 text.to_bytes(),
                 b"\" for -",
@@ -312,7 +312,7 @@ fn take(
     }
     let value = value
         .or_else(|| following(args, parsed))
-        .ok_or(misuse([b"flag needs an argument: -", key]))?;
+        .ok_or(misuse(&[b"flag needs an argument: -", key]))?;
     parsed.give(flag, Some(value), false);
     Ok(())
 }

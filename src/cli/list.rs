@@ -17,6 +17,8 @@ use core::ffi::CStr;
 /// Least width of a column and least space after its text, as in runc.
 const COLUMN: usize = 12;
 const PADDING: usize = 3;
+/// Room for the longest cell, a path.
+const CELL: usize = 4200;
 const HEADER: [&str; 6] = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,7 +115,7 @@ impl Lister<'_> {
         }
         self.each(false, &mut |entry| {
             for (n, width) in widths.iter_mut().enumerate() {
-                fit(width, cell(entry, n, |_| ()));
+                fit(width, characters(cell(entry, n, &mut [0; CELL])));
             }
         })?;
         for (title, width) in HEADER.into_iter().zip(widths) {
@@ -123,8 +125,10 @@ impl Lister<'_> {
         line.text("OWNER\n");
         self.each(true, &mut |entry| {
             for (n, width) in widths.iter().enumerate() {
-                let length = cell(entry, n, |text| line.text(text));
-                spaces(line, width.saturating_sub(length));
+                let mut buffer = [0; CELL];
+                let text = cell(entry, n, &mut buffer);
+                line.foreign(text);
+                spaces(line, width.saturating_sub(characters(text)));
             }
             let mut passwd = [0; 2048];
             match user_name(entry.owner, &mut passwd) {
@@ -157,10 +161,9 @@ impl Lister<'_> {
     }
 }
 
-/// A column of a container, given to `show`; returns its width in characters.
-fn cell(entry: &Entry<'_>, column: usize, show: impl FnOnce(&str)) -> usize {
-    let mut buffer = [0; 4200];
-    let mut line = Line::new(&mut buffer);
+/// A column of a container, as harmless text.
+fn cell<'b>(entry: &Entry<'_>, column: usize, buffer: &'b mut [u8]) -> &'b [u8] {
+    let mut line = Line::new(buffer);
     match column {
         0 => line.foreign(entry.id),
         1 => line.number(u64::from(entry.pid())),
@@ -168,9 +171,12 @@ fn cell(entry: &Entry<'_>, column: usize, show: impl FnOnce(&str)) -> usize {
         3 => line.foreign(entry.record.bundle),
         _ => date::nanoseconds(&mut line, entry.record.created),
     }
-    let text = core::str::from_utf8(line.into_bytes()).unwrap_or_default();
-    show(text);
-    text.chars().count()
+    line.into_bytes()
+}
+
+/// The number of characters of UTF-8: of bytes that do not continue one.
+fn characters(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 fn entry<'e>(

@@ -16,7 +16,6 @@ mod state;
 
 pub use command::{CgroupManager, Globals, LogFormat, Rootless};
 
-use crate::error::Rule;
 use crate::say::{Failure, Voice};
 use crate::sys::args::Args;
 use crate::sys::file::standard_descriptors;
@@ -74,7 +73,7 @@ pub fn main(args: Args) -> i32 {
     };
     // Not made to stand between users of different rights (CVE-2017-5985).
     if args.is_secure() {
-        voice.error(&[Rule::NeverSetuid.text().as_bytes()]);
+        voice.error(&[b"ocilet must not be setuid, setgid or have file capabilities"]);
         return FAILED;
     }
     let Some(top) = section(b"") else {

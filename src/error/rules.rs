@@ -194,7 +194,6 @@ table! {
         // run/
         StartStopped = "cannot start a container that has stopped",
         StartRunning = "cannot start an already running container",
-        NeverSetuid = "ocilet must not be setuid, setgid or have file capabilities",
         NotInPath = "executable file not found in $PATH",
         NamespaceType = "the file is not a namespace of this type",
         PreserveFds = "--preserve-fds counts descriptors from 3 on, and one of them is not open",

@@ -72,7 +72,12 @@ impl<'a> Line<'a> {
 
     /// Adds text of our own.
     pub fn text(&mut self, text: &str) {
-        for character in text.chars() {
+        self.characters(text.chars());
+    }
+
+    /// Adds text of our own, character by character.
+    pub fn characters(&mut self, text: impl Iterator<Item = char>) {
+        for character in text {
             self.character(character);
         }
     }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::process::pause;
-use super::record::{Boot, Encoder, Intent, Record, decimal, read_intent, read_state};
+use super::record::{Boot, Encoder, Intent, Record, Sink, decimal, read_intent, read_state};
 use super::root::Root;
 use super::writer::Writer;
 use crate::error::{At, Cause, Context, Errno, Fault, Place, Rule, Step};
@@ -179,7 +179,7 @@ impl<'r> Dir<'r> {
 
     /// Writes what is needed to remove a container whose creation is interrupted; before anything is made for it.
     pub fn intent(&self, intent: &Intent<'_>) -> Result<(), Fault> {
-        let file = self.write(INTENT, |sink| {
+        let file = self.write(INTENT, &|sink| {
             Encoder::new(sink).intent(self.id.to_bytes(), intent)
         })?;
         self.intent.set(Some(file));
@@ -188,7 +188,7 @@ impl<'r> Dir<'r> {
 
     /// Writes the state, and from then on the container exists for everybody.
     pub fn commit(&self, record: &Record<'_>) -> Result<(), Fault> {
-        self.write(STATE, |sink| {
+        self.write(STATE, &|sink| {
             Encoder::new(sink).state(self.id.to_bytes(), record)
         })?;
         // The intent has served: a copy of the state, longer than it, takes its place. Where the state is damaged later,
@@ -196,7 +196,7 @@ impl<'r> Dir<'r> {
         if let Some(file) = self.intent.take() {
             let mut writer = Writer::new(&file);
             let encoded =
-                Encoder::new(|piece: &[u8]| writer.put(piece)).state(self.id.to_bytes(), record);
+                Encoder::new(&mut |piece| writer.put(piece)).state(self.id.to_bytes(), record);
             encoded
                 .and_then(|()| writer.flush())
                 .step(Step::WriteState)?;
@@ -334,7 +334,7 @@ impl<'r> Dir<'r> {
     fn write(
         &self,
         name: &CStr,
-        encode: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), Errno>) -> Result<(), Errno>,
+        encode: &dyn Fn(&mut Sink<'_>) -> Result<(), Errno>,
     ) -> Result<OwnedFd, Fault> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

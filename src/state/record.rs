@@ -5,7 +5,7 @@
 //! length and CRC-32 of all before it. What does not match to the byte is damaged; nothing is guessed. Pure.
 #![forbid(unsafe_code)]
 
-use crate::error::Rule;
+use crate::error::{Errno, Rule};
 
 /// What is known of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,15 +60,18 @@ const VERSION: u64 = 1;
 /// `end `, ten digits of length, a space, eight digits of CRC, a newline.
 const TRAILER: usize = 24;
 
-/// Receives the bytes of a file piece by piece.
-pub(super) struct Encoder<E, F: FnMut(&[u8]) -> Result<(), E>> {
-    sink: F,
+/// Where the bytes of a file go, piece by piece.
+pub(super) type Sink<'s> = dyn FnMut(&[u8]) -> Result<(), Errno> + 's;
+
+/// Makes the bytes of a file.
+pub(super) struct Encoder<'s> {
+    sink: &'s mut Sink<'s>,
     length: u64,
     crc: Crc,
 }
 
-impl<E, F: FnMut(&[u8]) -> Result<(), E>> Encoder<E, F> {
-    pub(super) fn new(sink: F) -> Self {
+impl<'s> Encoder<'s> {
+    pub(super) fn new(sink: &'s mut Sink<'s>) -> Self {
         Self {
             sink,
             length: 0,
@@ -77,7 +80,7 @@ impl<E, F: FnMut(&[u8]) -> Result<(), E>> Encoder<E, F> {
     }
 
     /// Writes a whole state file.
-    pub(super) fn state(mut self, id: &[u8], record: &Record<'_>) -> Result<(), E> {
+    pub(super) fn state(mut self, id: &[u8], record: &Record<'_>) -> Result<(), Errno> {
         self.title(STATE)?;
         self.field(b"id", id)?;
         self.identity(&record.init)?;
@@ -92,7 +95,7 @@ impl<E, F: FnMut(&[u8]) -> Result<(), E>> Encoder<E, F> {
     }
 
     /// Writes a whole intent file.
-    pub(super) fn intent(mut self, id: &[u8], intent: &Intent<'_>) -> Result<(), E> {
+    pub(super) fn intent(mut self, id: &[u8], intent: &Intent<'_>) -> Result<(), Errno> {
         self.title(INTENT)?;
         self.field(b"id", id)?;
         self.field(b"boot", &intent.boot.0)?;
@@ -100,24 +103,24 @@ impl<E, F: FnMut(&[u8]) -> Result<(), E>> Encoder<E, F> {
         self.end()
     }
 
-    fn identity(&mut self, init: &Identity) -> Result<(), E> {
+    fn identity(&mut self, init: &Identity) -> Result<(), Errno> {
         self.field(b"boot", &init.boot.0)?;
         self.number(b"pid", u64::from(init.pid))?;
         self.number(b"start", init.start)?;
         self.number(b"inode", init.inode)
     }
 
-    fn title(&mut self, name: &[u8]) -> Result<(), E> {
+    fn title(&mut self, name: &[u8]) -> Result<(), Errno> {
         self.put(name)?;
         self.put(Digits::new(VERSION).text())?;
         self.put(b"\n")
     }
 
-    fn number(&mut self, name: &[u8], value: u64) -> Result<(), E> {
+    fn number(&mut self, name: &[u8], value: u64) -> Result<(), Errno> {
         self.field(name, Digits::new(value).text())
     }
 
-    fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), E> {
+    fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), Errno> {
         self.put(name)?;
         self.put(b" ")?;
         self.put(Digits::new(value.len() as u64).text())?;
@@ -126,12 +129,12 @@ impl<E, F: FnMut(&[u8]) -> Result<(), E>> Encoder<E, F> {
         self.put(b"\n")
     }
 
-    fn end(mut self) -> Result<(), E> {
+    fn end(self) -> Result<(), Errno> {
         let line = trailer(self.length, self.crc.value());
         (self.sink)(&line)
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<(), E> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Errno> {
         self.length = self.length.saturating_add(bytes.len() as u64);
         self.crc.add(bytes);
         (self.sink)(bytes)

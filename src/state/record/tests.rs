@@ -22,11 +22,11 @@ const RECORD: Record<'static> = Record {
 
 fn state(record: &Record<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let sink = |piece: &[u8]| -> Result<(), ()> {
+    let mut sink = |piece: &[u8]| {
         bytes.extend_from_slice(piece);
         Ok(())
     };
-    Encoder::new(sink).state(b"c1", record).unwrap();
+    Encoder::new(&mut sink).state(b"c1", record).unwrap();
     bytes
 }
 
@@ -88,11 +88,11 @@ fn intent_round_trip_and_kinds_are_not_confused() {
         cgroup: b"opaque",
     };
     let mut bytes = Vec::new();
-    let sink = |piece: &[u8]| -> Result<(), ()> {
+    let mut sink = |piece: &[u8]| {
         bytes.extend_from_slice(piece);
         Ok(())
     };
-    Encoder::new(sink).intent(b"c1", &intent).unwrap();
+    Encoder::new(&mut sink).intent(b"c1", &intent).unwrap();
     assert_eq!(read_intent(&bytes, b"c1"), Ok(intent));
     assert_eq!(read_state(&bytes, b"c1"), Err(Rule::Corrupt));
     assert_eq!(read_intent(&state(&RECORD), b"c1"), Err(Rule::Corrupt));
