@@ -262,7 +262,7 @@ fn mounts() -> BTreeSet<String> {
 /// CLEAN: processes, state directories, cgroups and mounts that outlive the case.
 fn left_behind(tag: &str, root: &Path, before: &BTreeSet<String>) -> Vec<String> {
     let mut left = Vec::new();
-    let deadline = Instant::now() + Duration::from_millis(500);
+    let deadline = Instant::now() + patience(1) / 2;
     loop {
         while kernel::wait(-1, libc::WNOHANG).is_some() {}
         let alive: Vec<i32> = witness::descendants(std::process::id() as i32)
