@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("host", &["sys", "fs", "cgroup"]),
     ("config", &[]),
     ("plan", &["config", "host", "cgroup", "seccomp"]),
+    ("bundle", &["config", "plan", "host", "cgroup", "fs", "sys"]),
     ("rootfs", &["fs", "sys", "plan"]),
     ("cgroup", &["fs", "sys", "plan", "config", "host"]),
     ("seccomp", &["config", "sys"]),
@@ -30,8 +31,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "config", "plan", "run", "state", "cgroup", "host", "say", "fs", "tty", "rootfs",
-            "seccomp", "hooks", "sys",
+            "bundle", "config", "plan", "run", "state", "cgroup", "host", "say", "fs", "tty",
+            "rootfs", "seccomp", "hooks", "sys",
         ],
     ),
     ("main", &["cli", "say", "sys"]),
