@@ -36,6 +36,8 @@ fn config(ocilet: &Path, bundle: &Path) {
     let path = bundle.join("config.json");
     let text = fs::read(&path).expect("config.json");
     let mut value: Value = serde_json::from_slice(&text).expect("JSON");
+    // Debian's crun knows no later version.
+    value["ociVersion"] = "1.0.2".into();
     value["process"]["terminal"] = false.into();
     value["process"]["args"] = vec!["/bin/true"].into();
     fs::write(&path, value.to_string()).expect("config.json");
