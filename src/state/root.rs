@@ -114,10 +114,10 @@ impl Root {
         let dir = self.open_dir(id).step(Step::ReserveId).inspect_err(|_| {
             let _ = unlinkat(&self.fd, id, AtFlags::REMOVEDIR);
         })?;
-        // A `delete` that came in between has removed it again: then the container does not exist, and what has the
-        // name by now is another's.
-        dir.lock().inspect_err(|fault| {
-            if fault.errno().is_some() {
+        // A `delete` that came in between has removed it again: then the container does not exist. Where it is still
+        // ours, a claim that cannot be locked is taken back.
+        dir.lock().inspect_err(|_| {
+            if dir.is_linked() {
                 let _ = unlinkat(&self.fd, id, AtFlags::REMOVEDIR);
             }
         })?;
