@@ -157,3 +157,15 @@ pub fn readable(fd: RawFd, millis: i32) -> io::Result<bool> {
     // SAFETY: one valid pollfd.
     Ok(check(unsafe { libc::poll(&raw mut poll, 1, millis) })? > 0)
 }
+
+/// Seconds of CPU time of all children that have been waited for.
+pub fn children_cpu() -> f64 {
+    // SAFETY: all-zero is a valid rusage, which the call fills.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
+        usage
+    };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
