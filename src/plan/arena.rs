@@ -65,11 +65,16 @@ impl<const N: usize> Arena<N> {
     /// # Errors
     ///
     /// As [`Arena::push`]; the arena is unchanged then.
-    pub fn push_iter(&mut self, text: impl Iterator<Item = u8>) -> Result<Str, Fault> {
+    pub fn push_iter(&mut self, mut text: impl Iterator<Item = u8>) -> Result<Str, Fault> {
+        self.push_each(&mut || text.next())
+    }
+
+    /// The one copy of it for all iterators.
+    fn push_each(&mut self, next: &mut dyn FnMut() -> Option<u8>) -> Result<Str, Fault> {
         let full = Fault::limit(Step::MakePlan, Limit::ARENA_BYTES, At::Nothing);
         let start = self.used.max(1);
         let mut end = start;
-        for byte in text {
+        while let Some(byte) = next() {
             if byte == 0 {
                 return Err(Fault::rule(Step::MakePlan, Rule::Nul, At::Nothing));
             }

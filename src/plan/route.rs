@@ -6,7 +6,7 @@
 
 use heapless::Vec;
 
-use super::arena::{Arena, Str};
+use super::arena::{Arena, Str, decimal};
 pub use crate::config::NamespaceKind;
 use crate::config::{Config, Namespace, TimeOffset};
 use crate::config::{Pools, Text};
@@ -151,9 +151,10 @@ pub fn make(
     }
     into.route = route(into.new, joined);
     if let Some(offsets) = linux.time_offsets {
-        into.time_offsets = arena.push_iter(
-            line(b"monotonic ", offsets.monotonic).chain(line(b"boottime ", offsets.boottime)),
-        )?;
+        let mut text = Vec::new();
+        line(b"monotonic ", offsets.monotonic, &mut text);
+        line(b"boottime ", offsets.boottime, &mut text);
+        into.time_offsets = arena.push(&text)?;
     }
     Ok(())
 }
@@ -169,25 +170,24 @@ pub fn push(arena: &mut Arena, text: Text, doc: &[u8]) -> Result<Str, Fault> {
         .map_err(|fault| fault.or_at(text.place()))
 }
 
-/// One line for `/proc/self/timens_offsets`, man 7 time_namespaces.
-fn line(clock: &'static [u8], offset: Option<TimeOffset>) -> impl Iterator<Item = u8> {
-    let text = offset.map(|TimeOffset { secs, nanosecs }| {
-        let seconds = super::arena::decimal(secs);
-        let nanoseconds = super::arena::decimal(i64::from(nanosecs));
-        clock
-            .iter()
-            .copied()
-            .chain(seconds)
-            .chain(*b" ")
-            .chain(nanoseconds)
-            .chain(*b"\n")
-    });
-    text.into_iter().flatten()
+/// Two lines for `/proc/self/timens_offsets`: clock, seconds, nanoseconds.
+type Offsets = Vec<u8, 96>;
+
+/// One of them, man 7 time_namespaces.
+fn line(clock: &[u8], offset: Option<TimeOffset>, into: &mut Offsets) {
+    if let Some(TimeOffset { secs, nanosecs }) = offset {
+        // Two lines of the longest numbers have room.
+        let _ = into.extend_from_slice(clock);
+        into.extend(decimal(secs));
+        let _ = into.push(b' ');
+        into.extend(decimal(i64::from(nanosecs)));
+        let _ = into.push(b'\n');
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kinds, Route, line, route};
+    use super::{Kinds, Offsets, Route, line, route};
     use crate::config::{NamespaceKind, TimeOffset};
     use NamespaceKind::{Cgroup, Ipc, Mount, Network, Pid, Time, Uts};
 
@@ -219,10 +219,9 @@ mod tests {
             secs: -5,
             nanosecs: 7,
         };
-        assert_eq!(
-            line(b"boottime ", Some(offset)).collect::<Vec<_>>(),
-            b"boottime -5 7\n"
-        );
-        assert_eq!(line(b"boottime ", None).count(), 0);
+        let mut text = Offsets::new();
+        line(b"boottime ", Some(offset), &mut text);
+        line(b"boottime ", None, &mut text);
+        assert_eq!(text, b"boottime -5 7\n");
     }
 }

@@ -1,16 +1,22 @@
 //! Unix sockets: a pair for parent and child, the start socket, and descriptors sent along.
-#![forbid(unsafe_code)]
+//!
+//! # Safety
+//!
+//! A message of sendmsg(2) and recvmsg(2) points to one piece and one control message that live across the call. A
+//! descriptor that the kernel has put into a control message belongs to whoever has received it.
+#![allow(unsafe_code)]
 
 use core::ffi::CStr;
-use core::mem::MaybeUninit;
+use core::ptr::null_mut;
 
-use rustix::io::{IoSlice, IoSliceMut};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
-};
+use linux_raw_sys::net;
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use syscalls::{Sysno, raw_syscall};
 
-use super::{BorrowedFd, Errno, OwnedFd};
+use super::{AsRawFd, BorrowedFd, Errno, FromRawFd, OwnedFd, RawFd, raw};
+
+const SOL_SOCKET: i32 = 1;
+const SCM_RIGHTS: i32 = 1;
 
 /// `socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)`, man 2 socketpair.
 ///
@@ -66,6 +72,43 @@ pub fn set_deadline(
     sockopt::set_socket_timeout(socket, sockopt::Timeout::Recv, time)
 }
 
+/// A control message with one descriptor, man 3 cmsg.
+#[repr(C)]
+struct Control {
+    head: net::cmsghdr,
+    fd: RawFd,
+}
+
+/// CMSG_LEN(sizeof(int)): room for one descriptor and not for a second one.
+const CONTROL: usize = size_of::<net::cmsghdr>() + size_of::<RawFd>();
+
+/// sendmsg(2) or recvmsg(2) of one piece, which rustix has as iterators over any messages; EINTR is retried.
+fn transfer(
+    call: Sysno,
+    socket: BorrowedFd<'_>,
+    (base, length): (*const u8, usize),
+    control: &mut Control,
+    flags: u32,
+) -> Result<usize, Errno> {
+    // `struct iovec`.
+    let mut piece = (base as usize, length);
+    let piece: *mut (usize, usize) = &raw mut piece;
+    let mut message = net::msghdr {
+        msg_name: null_mut(),
+        msg_namelen: 0,
+        msg_iov: piece.cast(),
+        msg_iovlen: 1,
+        msg_control: core::ptr::from_mut(control).cast(),
+        msg_controllen: CONTROL,
+        msg_flags: 0,
+    };
+    rustix::io::retry_on_intr(|| {
+        // SAFETY: all that the message points to lives until the end of this function and is as long as it says; the
+        // caller's bytes are writable for recvmsg.
+        raw(unsafe { raw_syscall!(call, socket.as_raw_fd(), &raw mut message, flags) })
+    })
+}
+
 /// Sends one record, with a descriptor if there is one. MSG_NOSIGNAL: a lost peer is EPIPE.
 ///
 /// # Errors
@@ -76,14 +119,22 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) ->
         return rustix::io::retry_on_intr(|| rustix::net::send(socket, bytes, SendFlags::NOSIGNAL))
             .map(drop);
     };
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let fds = [fd];
-    control.push(SendAncillaryMessage::ScmRights(&fds));
-    let pieces = [IoSlice::new(bytes)];
-    rustix::io::retry_on_intr(|| {
-        rustix::net::sendmsg(socket, &pieces, &mut control, SendFlags::NOSIGNAL)
-    })
+    let mut control = Control {
+        head: net::cmsghdr {
+            cmsg_len: CONTROL,
+            cmsg_level: SOL_SOCKET,
+            cmsg_type: SCM_RIGHTS,
+        },
+        fd: fd.as_raw_fd(),
+    };
+    let piece = (bytes.as_ptr(), bytes.len());
+    transfer(
+        Sysno::sendmsg,
+        socket,
+        piece,
+        &mut control,
+        net::MSG_NOSIGNAL,
+    )
     .map(drop)
 }
 
@@ -96,22 +147,22 @@ pub fn receive(
     socket: BorrowedFd<'_>,
     bytes: &mut [u8],
 ) -> Result<(usize, Option<OwnedFd>), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut pieces = [IoSliceMut::new(bytes)];
-    let got = loop {
-        match rustix::net::recvmsg(socket, &mut pieces, &mut control, RecvFlags::CMSG_CLOEXEC) {
-            Err(Errno::INTR) => {}
-            other => break other?,
-        }
+    let mut control = Control {
+        head: net::cmsghdr {
+            cmsg_len: 0,
+            cmsg_level: 0,
+            cmsg_type: 0,
+        },
+        fd: -1,
     };
-    let mut fd = None;
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(fds) = message {
-            fd = fds.into_iter().next().or(fd);
-        }
-    }
-    Ok((got.bytes, fd))
+    let piece = (bytes.as_mut_ptr().cast_const(), bytes.len());
+    let flags = net::MSG_CMSG_CLOEXEC;
+    let length = transfer(Sysno::recvmsg, socket, piece, &mut control, flags)?;
+    let Control { head, fd } = control;
+    let rights = head.cmsg_level == SOL_SOCKET && head.cmsg_type == SCM_RIGHTS;
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+    let fd = (rights && fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) });
+    Ok((length, fd))
 }
 
 #[cfg(test)]
