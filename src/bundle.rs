@@ -118,8 +118,6 @@ fn make(
     };
     make::make(request, source, layout, seen, plan)?;
     POOLS.give_back(pools);
-    SEEN.give_back(seen);
-    LAYOUT.give_back(layout);
     Ok(warnings(&config, plan))
 }
 

@@ -9,6 +9,7 @@
 use super::freeze::{self, has_line};
 use super::{CgroupPlan, Devices, Hierarchy, Kinds, Mode, Record, io, remove, v1, v2};
 use crate::error::{Context, Errno, Fault, Rule, Step};
+use crate::fs::later::Later;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode as Bits, mkdirat, statat};
 
@@ -71,8 +72,12 @@ fn rows(plan: &CgroupPlan, v2: bool) -> impl Iterator<Item = (usize, Hierarchy<'
 ///
 /// The kernel's: EBUSY for a v2 cgroup whose children have controllers, ENOSPC for a cpuset without CPUs.
 pub fn enter(plan: &CgroupPlan, born: bool) -> Result<(), Fault> {
+    // One call closes them all.
+    let files = Later::new();
     for (_, row) in rows(plan, false) {
-        io::write(CWD, row.tasks, b"0").step_at(Step::JoinCgroup, row.at)?;
+        io::open_to_write(CWD, row.tasks)
+            .and_then(|file| io::put(&file, b"0").map(|()| files.close(file)))
+            .step_at(Step::JoinCgroup, row.at)?;
     }
     for (_, row) in rows(plan, true).filter(|_| !born) {
         match io::open_dir(row.dir).and_then(|dir| io::write(dir, c"cgroup.procs", b"0")) {

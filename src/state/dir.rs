@@ -94,8 +94,7 @@ impl<'r> Dir<'r> {
     /// before leaving. It ends with the last process that has the descriptor.
     /// [`Rule::NoContainer`]: it was deleted in the meantime; [`Rule::Held`]: with the pid of the holder where known.
     pub fn lock(&self) -> Result<(), Fault> {
-        let deadline =
-            time::monotonic().saturating_add(u64::from(PATIENCE).saturating_mul(1_000_000_000));
+        let mut deadline = None;
         let mut wait = 1_000_000;
         loop {
             match flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
@@ -104,7 +103,11 @@ impl<'r> Dir<'r> {
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(errno).step(Step::LockContainer),
             }
-            if time::monotonic() >= deadline {
+            // The clock is asked only when there is something to wait for.
+            let now = time::monotonic();
+            if now
+                >= *deadline.get_or_insert(now.saturating_add(u64::from(PATIENCE) * 1_000_000_000))
+            {
                 return Err(self.holder().map_or(
                     Fault::new(Step::LockContainer, Cause::Timeout(PATIENCE)),
                     |pid| Fault::rule(Step::LockContainer, Rule::Held, At::Number(pid)),
@@ -271,7 +274,8 @@ impl<'r> Dir<'r> {
             // It is removed already, and the name may be that of another container by now.
             return Ok(());
         }
-        for name in [START_SOCKET, NEW, STATE, INTENT] {
+        // A half-written NEW is rare, and is swept up below.
+        for name in [START_SOCKET, STATE, INTENT] {
             match unlinkat(&self.fd, name, AtFlags::empty()) {
                 // EISDIR: damaged by somebody; the sweep below handles it.
                 Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => {}
