@@ -168,6 +168,8 @@ macro_rules! table {
         pub(super) const TEXTS: &str = concat!($($text, "\n",)*);
     };
 }
+#[path = "src/error/hints.rs"]
+mod hints;
 #[path = "src/error/places.rs"]
 mod places;
 #[path = "src/error/rules.rs"]
@@ -179,7 +181,16 @@ mod steps;
 /// again and again (byte pair encoding), for `src/error/packed.rs` to take apart.
 fn texts() {
     let limits: String = LIMITS.iter().map(|row| format!("{}\n", row.2)).collect();
+    // The parser reads all but the last word of a line, help alone that one.
+    let (mut table, mut summaries) = (String::new(), String::new());
+    for line in include_str!("src/cli/flags.txt").lines() {
+        let (words, summary) = line.rsplit_once('|').expect("a row has words");
+        writeln!(table, "{words}").expect("string");
+        writeln!(summaries, "{summary}").expect("string");
+    }
     let tables = [
+        ("Flags", summaries.as_str()),
+        ("Hint", hints::TEXTS),
         ("Place", places::TEXTS),
         ("Rule", rules::TEXTS),
         ("Step", steps::TEXTS),
@@ -238,8 +249,11 @@ fn texts() {
         .expect("string");
     }
     let out = env::var("OUT_DIR").expect("OUT_DIR");
+    fs::write(Path::new(&out).join("flags.txt"), table).expect("OUT_DIR is writable");
     fs::write(Path::new(&out).join("texts.rs"), text).expect("OUT_DIR is writable");
     for file in [
+        "cli/flags.txt",
+        "error/hints.rs",
         "error/places.rs",
         "error/rules.rs",
         "error/steps.rs",

@@ -252,10 +252,12 @@ macro_rules! table {
     };
 }
 
+mod hints;
 pub mod packed;
 mod places;
 mod rules;
 mod steps;
+pub use hints::Hint;
 pub use packed::Packed;
 pub use places::Place;
 pub use rules::Rule;

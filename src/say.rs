@@ -272,7 +272,7 @@ fn sentence(line: &mut Line<'_>, fault: &Fault, scene: &Scene<'_>) {
         && let Some(hint) = hint::hint(fault.step(), errno)
     {
         line.text("; ");
-        line.text(hint);
+        line.characters(hint.text());
     }
 }
 

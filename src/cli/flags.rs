@@ -1,6 +1,6 @@
 //! The table of verbs and flags, and the parser that walks it; `help.rs` prints the same table.
 //!
-//! One packed text instead of structs: it is read once per run, and costs no relocations. A verb is a line
+//! `flags.txt` is one text instead of structs: it is read once per run, and costs no relocations. A verb is a line
 //! `name|operands|least|most|summary`; its flags follow, `-long|short|VALUE|what it does`, without VALUE for a switch,
 //! with `~` for `-` when help does not show it. The first section, without a name, holds the options before the verb.
 //!
@@ -9,63 +9,13 @@
 //! may follow the operands. In addition short ones can be joined: `-bDIR`, `-qfjson`.
 #![forbid(unsafe_code)]
 
+use crate::error::{Packed, packed};
 use crate::sys::args::Args;
 use core::ffi::CStr;
 use heapless::Vec;
 
-pub(super) static TABLE: &str = "\
-||0|0|an OCI container runtime
--root||DIR|directory of the state of containers (default: /run/ocilet, for other users than root $XDG_RUNTIME_DIR/ocilet)
--log||FILE|append errors to FILE, in addition to standard error
--log-format||FORMAT|form of the lines in the log: text (default) or json
--debug|||say what is done
--systemd-cgroup|||let systemd make the cgroups; linux.cgroupsPath is slice:prefix:name then
--cgroup-manager||NAME|who makes the cgroups: cgroupfs (default), systemd, disabled
--rootless||BOOL|whether errors of the cgroup file systems are ignored: true, false, auto (default)
-~criu||PATH|ignored
--help|h||show this help
--version|v||show the version
-create|<container-id>|1|1|make a container whose program waits for `start`
--bundle|b|DIR|directory with config.json (default: the current one)
--console-socket||PATH|UNIX socket that receives the terminal of the container
--pid-file||FILE|write the process id of the container there
--no-pivot|||change the root with MS_MOVE and chroot instead of pivot_root
--no-new-keyring|||keep the caller's session keyring
--preserve-fds||N|pass N more descriptors, after those of $LISTEN_FDS (default: 0)
-~no-subreaper|||ignored
--help|h||show this help
-run|<container-id>|1|1|make a container, start it, and remove it when it ends
--bundle|b|DIR|directory with config.json (default: the current one)
--console-socket||PATH|UNIX socket that receives the terminal of the container
--pid-file||FILE|write the process id of the container there
--detach|d||do not wait for the end of the container
--keep|||do not remove the container when it ends
--no-subreaper|||do not adopt orphans of the container
--no-pivot|||change the root with MS_MOVE and chroot instead of pivot_root
--no-new-keyring|||keep the caller's session keyring
--preserve-fds||N|pass N more descriptors, after those of $LISTEN_FDS (default: 0)
--help|h||show this help
-start|<container-id>|1|1|run the program of a created container
--help|h||show this help
-state|<container-id>|1|1|print the state of a container as JSON
--help|h||show this help
-kill|<container-id> [signal]|1|2|send a signal (default: SIGTERM) to a container
--all|a||no error if it has ended; the signal is for its init, SIGKILL for all its processes
--help|h||show this help
-delete|<container-id>|1|1|remove what is left of a container
--force|f||kill it first if it is running; no error if there is none
--help|h||show this help
-list||0|0|list containers
--format|f|FORMAT|table (default) or json
--quiet|q||only their names
--help|h||show this help
-spec||0|0|write a config.json to start from
--bundle|b|DIR|directory to write it to (default: the current one)
--rootless|||for a user other than root
--help|h||show this help
-help|[command]|0|1|show help for a command
--help|h||show this help
-";
+/// The table without what is only there to be read: the last word of each line is packed.
+pub(super) static TABLE: &str = include_str!(concat!(env!("OUT_DIR"), "/flags.txt"));
 
 /// The flags that one command can be given: more than any section has.
 const FLAGS: usize = 16;
@@ -79,7 +29,8 @@ pub(super) struct Section {
     pub(super) operands: &'static str,
     least: &'static str,
     most: &'static str,
-    pub(super) summary: &'static str,
+    /// The number of its first line in the table.
+    line: usize,
     rows: &'static str,
 }
 
@@ -90,21 +41,25 @@ pub(super) struct Flag {
     pub(super) short: &'static str,
     /// The name of its value; empty for a switch.
     pub(super) value: &'static str,
-    pub(super) summary: &'static str,
+    /// Its number in the table.
+    line: usize,
     pub(super) hidden: bool,
 }
 
 /// All sections.
 pub(super) fn sections() -> impl Iterator<Item = Section> {
     let mut rest = TABLE;
+    let mut line = 0_usize;
     core::iter::from_fn(move || {
         let (head, behind) = rest.split_once('\n')?;
-        let mut length = 0_usize;
-        for line in behind.split_inclusive('\n') {
-            if !line.starts_with(['-', '~']) {
+        let (first, mut length) = (line, 0_usize);
+        line = line.saturating_add(1);
+        for row in behind.split_inclusive('\n') {
+            if !row.starts_with(['-', '~']) {
                 break;
             }
-            length = length.saturating_add(line.len());
+            length = length.saturating_add(row.len());
+            line = line.saturating_add(1);
         }
         let (rows, others) = behind.split_at_checked(length)?;
         rest = others;
@@ -114,7 +69,7 @@ pub(super) fn sections() -> impl Iterator<Item = Section> {
             operands: words.next()?,
             least: words.next()?,
             most: words.next()?,
-            summary: words.next()?,
+            line: first,
             rows,
         })
     })
@@ -125,16 +80,29 @@ pub(super) fn section(name: &[u8]) -> Option<Section> {
     sections().find(|section| section.name.as_bytes() == name)
 }
 
+impl Flag {
+    /// What it does.
+    pub(super) fn summary(self) -> Packed {
+        Packed::line(packed::Flags, self.line)
+    }
+}
+
 impl Section {
+    /// What the verb does.
+    pub(super) fn summary(self) -> Packed {
+        Packed::line(packed::Flags, self.line)
+    }
+
     pub(super) fn flags(self) -> impl Iterator<Item = Flag> {
-        self.rows.lines().filter_map(|line| {
-            let (mark, row) = line.split_at_checked(1)?;
+        let rows = self.rows.lines().zip(self.line.saturating_add(1)..);
+        rows.filter_map(|(row, line)| {
+            let (mark, row) = row.split_at_checked(1)?;
             let mut words = row.split('|');
             Some(Flag {
                 long: words.next()?,
                 short: words.next()?,
                 value: words.next()?,
-                summary: words.next()?,
+                line,
                 hidden: mark == "~",
             })
         })

@@ -16,7 +16,7 @@ pub(super) fn help(line: &mut Line<'_>, section: Section) {
         line.text(" ");
     }
     line.text("- ");
-    line.text(section.summary);
+    line.characters(section.summary());
     line.text("\n\nUSAGE:\n   ocilet ");
     if section.name.is_empty() {
         line.text("[global options] command [options] [arguments]\n\nCOMMANDS:\n");
@@ -24,7 +24,7 @@ pub(super) fn help(line: &mut Line<'_>, section: Section) {
             line.text("   ");
             line.text(verb.name);
             spaces(line, 10_usize.saturating_sub(verb.name.len()));
-            line.text(verb.summary);
+            line.characters(verb.summary());
             line.text("\n");
         }
         line.text("\nGLOBAL OPTIONS:\n");
@@ -53,7 +53,7 @@ fn flags(line: &mut Line<'_>, section: Section) {
             width = width.saturating_add(flag.value.len()).saturating_add(1);
         }
         spaces(line, COLUMN.saturating_sub(width).max(2));
-        line.text(flag.summary);
+        line.characters(flag.summary());
         line.text("\n");
     }
 }
