@@ -23,6 +23,7 @@ pub mod proc;
 pub mod sched;
 pub mod sig;
 pub mod sock;
+pub mod term;
 #[cfg(test)]
 pub mod testing;
 pub mod time;

@@ -8,16 +8,14 @@ use crate::error::{Context, Errno, Fault, Rule, Step};
 use crate::sys::file::{stdin, stdout};
 use crate::sys::memory::TakeOnce;
 use crate::sys::path::{cwd, openat};
+use crate::sys::term::Settings;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd};
 use core::ffi::CStr;
 use heapless::Vec;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, fstat};
 use rustix::io::{ioctl_fionbio, read, write};
-use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetwinsize,
-    tcsetattr, tcsetwinsize,
-};
+use rustix::termios::{isatty, tcgetwinsize, tcsetwinsize};
 
 /// Bytes on the way in each direction; a pipe that is ready takes this many at once.
 const BUFFER: usize = 8192;
@@ -120,7 +118,7 @@ pub struct Relay {
     pub(super) outward: Flow,
     last_in: u8,
     /// The caller's terminal, where there is one, with the settings it had.
-    terminal: Option<(BorrowedFd<'static>, Termios)>,
+    terminal: Option<(BorrowedFd<'static>, Settings)>,
 }
 
 impl Relay {
@@ -136,7 +134,7 @@ impl Relay {
         ioctl_fionbio(&master, true).step(Step::RelayTerminal)?;
         let stdin = stdin();
         let terminal = [stdin, stdout()].into_iter().find(|fd| isatty(*fd));
-        let terminal = terminal.and_then(|fd| Some((fd, tcgetattr(fd).ok()?)));
+        let terminal = terminal.and_then(|fd| Some((fd, Settings::of(fd).ok()?)));
         let mut relay = Self {
             master,
             input: Caller::new(stdin, c"/proc/self/fd/0", OFlags::RDONLY),
@@ -155,10 +153,8 @@ impl Relay {
 
     fn raw(&mut self) {
         if let Some((fd, old)) = &self.terminal {
-            let mut raw = old.clone();
-            raw.make_raw();
             // A caller without the right to change it (a background job whose group was orphaned) keeps its settings.
-            let _ = tcsetattr(fd, OptionalActions::Now, &raw);
+            let _ = old.raw().set(fd);
         }
     }
 
@@ -263,11 +259,8 @@ impl Relay {
     /// The program sees the end of its input where its terminal reads lines: the end-of-file character at the start of
     /// a line. One before it sends off what stands on an unfinished line.
     fn end_of_input(&mut self) {
-        let Ok(settings) = tcgetattr(&self.master) else {
-            return;
-        };
-        if settings.local_modes.contains(LocalModes::ICANON) {
-            let end = settings.special_codes[SpecialCodeIndex::VEOF];
+        let settings = Settings::of(&self.master).ok();
+        if let Some(end) = settings.and_then(Settings::end_of_file) {
             let twice = [end, end];
             let (_, once) = twice.split_at(1);
             let line = self.last_in == b'\n';
@@ -279,7 +272,7 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         if let Some((fd, old)) = &self.terminal {
-            let _ = tcsetattr(fd, OptionalActions::Now, old);
+            let _ = old.set(fd);
         }
     }
 }
