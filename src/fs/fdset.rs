@@ -1,9 +1,13 @@
 //! The table of open descriptors as a whole: what the runtime inherited, and what the program gets.
 //!
-//! Chain: close_range (Linux 5.9, its flag 5.11); without it every number up to the limit, one by one.
+//! Chain: close_range (Linux 5.9, its flag 5.11); without it one by one, up to the highest that /proc/self/fd tells of;
+//! without that up to the limit.
 #![forbid(unsafe_code)]
 
+use core::mem::MaybeUninit;
+
 use heapless::Vec;
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 
 use crate::error::{Context, Errno, Fault, Step};
 use crate::sys::{AsRawFd, BorrowedFd, fd};
@@ -18,13 +22,53 @@ pub use crate::sys::fd::is_open;
 pub fn cloexec_from(first: u32) -> Result<(), Fault> {
     match fd::cloexec_range(first, u32::MAX) {
         Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => {
-            for number in first..fd::upper_bound() {
+            for number in first..=Left::Anything.highest() {
                 let _ = fd::set_cloexec(number);
             }
             Ok(())
         }
         other => other.step(Step::CloseFds),
     }
+}
+
+/// What may be open, where that must be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// What somebody else left open. Asks the host's /proc.
+    Anything,
+    /// What was opened since everything else was closed: a few, with the lowest numbers above this one. A container's
+    /// /proc is not asked.
+    Ours(u32),
+}
+
+impl Left {
+    /// The highest number that can be open.
+    fn highest(self) -> u32 {
+        match self {
+            Self::Ours(first) => first + 256,
+            Self::Anything => listed().unwrap_or_else(|_| fd::upper_bound()),
+        }
+    }
+}
+
+/// The highest number in /proc/self/fd.
+fn listed() -> Result<u32, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let list = openat(CWD, c"/proc/self/fd", flags, Mode::empty())?;
+    let mut room = [MaybeUninit::uninit(); 1024];
+    let mut entries = RawDir::new(&list, &mut room);
+    let mut highest = 0;
+    while let Some(entry) = entries.next() {
+        // "." and ".." are no numbers.
+        let entry = entry?;
+        let mut name = entry.file_name().to_bytes().iter().copied();
+        let number = name.try_fold(0_u32, |sum, digit| {
+            let digit = char::from(digit).to_digit(10)?;
+            sum.checked_mul(10)?.checked_add(digit)
+        });
+        highest = highest.max(number.unwrap_or(0));
+    }
+    Ok(highest)
 }
 
 /// Most descriptors that init keeps: the wire, eight namespaces, the start socket, the terminal's socket.
@@ -41,6 +85,7 @@ pub const KEEP: usize = 16;
 pub fn close_all_but<'k>(
     first: u32,
     keep: impl IntoIterator<Item = BorrowedFd<'k>>,
+    left: Left,
 ) -> Result<(), Fault> {
     let numbers: Vec<u32, KEEP> = keep
         .into_iter()
@@ -56,14 +101,17 @@ pub fn close_all_but<'k>(
         }
         next = number + 1;
     }
-    close(next, u32::MAX)
+    match fd::close_range(next, u32::MAX) {
+        Err(Errno::NOSYS | Errno::PERM) => close(next, left.highest()),
+        other => other.step(Step::CloseFds),
+    }
 }
 
 /// Closes a range, first and last included.
 pub(super) fn close(first: u32, last: u32) -> Result<(), Fault> {
     match fd::close_range(first, last) {
         Err(Errno::NOSYS | Errno::PERM) => {
-            for number in first..=last.min(fd::upper_bound()) {
+            for number in first..=last {
                 let _ = fd::close(number);
             }
             Ok(())

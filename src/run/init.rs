@@ -10,6 +10,7 @@ use super::attributes;
 use super::lookup;
 use super::wire::{Msg, Wire};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
+use crate::fs::fdset::Left;
 use crate::fs::proc::Proc;
 use crate::plan::Plan;
 use crate::plan::arena::Str;
@@ -132,7 +133,11 @@ fn build(i: &mut Inheritance) -> Result<&'static [u8], Fault> {
 fn only_ours(i: &Inheritance) -> Result<(), Fault> {
     let joins = i.joins.iter().map(|(fd, ..)| fd);
     let sockets = i.start.iter().chain(&i.console).chain([&i.wire.0]);
-    fs::fdset::close_all_but(3 + i.preserve, joins.chain(sockets).map(AsFd::as_fd))
+    fs::fdset::close_all_but(
+        3 + i.preserve,
+        joins.chain(sockets).map(AsFd::as_fd),
+        Left::Anything,
+    )
 }
 
 /// A session and a keyring of its own, and nothing of the caller's signal mask.
@@ -241,7 +246,9 @@ fn sysctls(plan: &Plan) -> Result<(), Fault> {
 fn execute([words, program]: [&'static [u8]; 2], numbers: [u32; 5], report: &Wire) -> Fault {
     let [preserve, at, args, env, count] = numbers;
     // The report is a socket that execve closes: nothing can be executed or entered through it.
-    if let Err(fault) = fs::fdset::close_all_but(3 + preserve, [report.0.as_fd()]) {
+    if let Err(fault) =
+        fs::fdset::close_all_but(3 + preserve, [report.0.as_fd()], Left::Ours(3 + preserve))
+    {
         return fault;
     }
     let at = At::Arena(at);

@@ -60,8 +60,7 @@ pub fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     raw(unsafe { raw_syscall!(Sysno::close_range, first, last, 0) }).map(drop)
 }
 
-/// RLIMIT_NOFILE's soft limit: numbers from there on can still be open from before it was lowered, but not by much
-/// that matters; at most a million.
+/// RLIMIT_NOFILE's hard limit: numbers from there on can still be open from before it was lowered; at most a million.
 #[must_use]
 pub fn upper_bound() -> u32 {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
