@@ -372,7 +372,8 @@ fn bridge_by_ip(t: &T) {
         spaces.push(space);
     }
     let path = |n: usize| format!("/run/netns/{}", spaces[n]);
-    let server = sh(busybox_bundle(t), "echo up; nc -l -p 9974")
+    // With an input that has ended the server would say so, and the client might leave before it has sent anything.
+    let server = sh(busybox_bundle(t), "echo up; sleep 100 | nc -l -p 9974")
         .namespace("network", Some(&path(0)))
         .create();
     server.start();
