@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, CWD, unlinkat};
 /// Seconds that killed processes get to be gone: one in an uninterruptible sleep may stay.
 const PATIENCE: u16 = 10;
 /// The same for a cgroup that is only known from an intent: the init of a half-made container ends by itself.
-const SHORT_PATIENCE: u16 = 2;
+const SHORT_PATIENCE: u16 = 8;
 const SECOND: u64 = 1_000_000_000;
 
 /// What is known of a row.

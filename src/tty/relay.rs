@@ -23,6 +23,8 @@ const BUFFER: usize = 8192;
 const PIECE: usize = 4096;
 /// Milliseconds without any output after which a terminal that other processes hold open counts as quiet.
 const QUIET: i64 = 100;
+/// Milliseconds that a caller's terminal may take for a piece of the output of a container that has ended.
+const SLOW: i64 = 10_000;
 
 static BUFFERS: TakeOnce<[[u8; BUFFER]; 2]> = TakeOnce::new([[0; BUFFER]; 2]);
 
@@ -181,12 +183,14 @@ impl Relay {
     pub fn finish(&mut self) {
         self.inward.ended = true;
         self.inward.start = self.inward.end;
-        let quiet = Timespec {
-            tv_sec: 0,
-            tv_nsec: QUIET * 1_000_000,
-        };
         while !(self.outward.ended && self.outward.is_empty()) {
-            if self.round(None, Some(&quiet)) != Ok(false) {
+            // Silence is an end; a reader that is slow to take what is there is not.
+            let patience = if self.outward.is_empty() { QUIET } else { SLOW };
+            let time = Timespec {
+                tv_sec: patience / 1000,
+                tv_nsec: patience % 1000 * 1_000_000,
+            };
+            if self.round(None, Some(&time)) != Ok(false) {
                 return;
             }
         }
