@@ -273,8 +273,14 @@ fn ip(t: &T, words: &[&str]) -> Out {
     t.tool("ip", words).run()
 }
 
+/// The links and addresses of a case are nobody else's: two runs on one machine do not meet.
+fn own_network() {
+    crate::kernel::unshare(libc::CLONE_NEWNET).expect("a network namespace");
+}
+
 fn network_namespace_by_ip(t: &T) {
     t.facts.need_tool("ip");
+    own_network();
     let name = t.tag.clone();
     let (outer, inner) = (format!("{name}a"), format!("{name}b"));
     ip(t, &["netns", "add", &name]).ok();
@@ -329,6 +335,7 @@ fn network_namespace_by_ip(t: &T) {
 
 fn bridge_by_ip(t: &T) {
     t.facts.need_tool("ip");
+    own_network();
     let name = t.tag.clone();
     let bridge = format!("{name}r");
     let made = ip(t, &["link", "add", &bridge, "type", "bridge"]);
