@@ -3,7 +3,7 @@
 use super::{documents, pools};
 use crate::config::{Pools, read};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The whole program has 64 KiB; unoptimised frames are several times as large.
 const STACK: usize = if cfg!(debug_assertions) {
@@ -65,12 +65,19 @@ fn heavy(size: usize) -> Vec<(&'static str, String)> {
 }
 
 fn seconds(doc: &str, pools: &mut Pools) -> Duration {
-    let start = Instant::now();
+    // CPU time of this thread: what else the machine does is not counted.
+    let now = || {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let (seconds, rest) = (now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs());
+        Duration::from_nanos(seconds * 1_000_000_000 + rest)
+    };
+    let start = now();
     assert!(read(doc.as_bytes(), pools).is_ok());
-    start.elapsed()
+    now() - start
 }
 
-/// Time grows with the size: ten times the bytes in less than thirty times the time, on a machine that may be busy.
+/// Time grows with the size: ten times the bytes take about ten times as long. What is quadratic would take a hundred
+/// times as long, and fails; caches and the machine's other work may cost a factor.
 #[test]
 fn cost_is_linear() {
     static TURN: Mutex<()> = Mutex::new(());
@@ -87,7 +94,7 @@ fn cost_is_linear() {
         let time = best(&large, &mut pools).expect("three tries");
         println!("{name}: {} KiB in {time:?}", large.len() >> 10);
         assert!(
-            time < base * 30 + Duration::from_millis(20),
+            time < base * 50 + Duration::from_millis(100),
             "{name}: {base:?}, {time:?}"
         );
         assert!(
