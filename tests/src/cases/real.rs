@@ -132,6 +132,9 @@ fn debian_root(t: &T, into: &Path) {
     fs::create_dir_all(&cache).unwrap();
     let tarball = cache.join("debian.tar");
     if !tarball.exists() {
+        if t.facts.guest {
+            crate::case::cannot("a guest has no network to get Debian from");
+        }
         let partial = cache.join("partial.tar");
         let out = t
             .tool(
