@@ -76,6 +76,13 @@ pub(super) struct Init {
     pub(super) fd: Option<OwnedFd>,
 }
 
+impl Init {
+    /// Its pid as the state and the signals take it.
+    pub(super) fn number(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+}
+
 /// What there is of the cgroups, for taking it back.
 static CGROUPS: TakeOnce<cgroup::Record> = TakeOnce::new(cgroup::Record::new());
 
@@ -285,7 +292,7 @@ fn commit(
     init: &Init,
 ) -> Result<(), Fault> {
     let plan = order.plan;
-    let pid = init.pid.as_raw_nonzero().get().unsigned_abs();
+    let pid = init.number();
     let identity = Identity::of(boot, pid, init.fd.as_ref().map(AsFd::as_fd));
     with_text(cgroups, |cgroup| {
         dir.commit(&Record {
@@ -324,7 +331,7 @@ fn with_text(
 /// Ends a half-made container; nobody else knows of it. One that went without a word is asked how it ended.
 fn kill(init: Option<Init>, fault: Fault) -> Fault {
     let Some(init) = init else { return fault };
-    let pid = init.pid.as_raw_nonzero().get().unsigned_abs();
+    let pid = init.number();
     let _ = match &init.fd {
         Some(fd) => pidfd::send_signal(fd, 9),
         // Our child, not yet waited for: the number is still its own.

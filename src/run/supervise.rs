@@ -90,7 +90,7 @@ fn forward(init: &Init, signal: i32) {
             // It may have ended in between; then there is nothing to tell it.
             let _ = match &init.fd {
                 Some(fd) => pidfd::send_signal(fd, number),
-                None => pidfd::kill(init.pid.as_raw_nonzero().get().unsigned_abs(), number),
+                None => pidfd::kill(init.number(), number),
             };
         }
     }

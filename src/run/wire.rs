@@ -10,7 +10,8 @@ use crate::error::{At, Cause, Context, Errno, Fault, Step};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, sock};
 
 /// How long the parent waits for the next word: mounts of a slow device are in it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(SECONDS as u64);
+const SECONDS: u16 = 120;
 
 /// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl Wire {
                 .map(|msg| (msg, fd))
                 .ok_or(Fault::new(Step::Talk, Cause::Protocol(0, 0xff))),
             Ok(_) => Err(Fault::new(Step::Talk, Cause::Protocol(0, 0xfe))),
-            Err(Errno::AGAIN) => Err(Fault::new(Step::Talk, Cause::Timeout(120))),
+            Err(Errno::AGAIN) => Err(Fault::new(Step::Talk, Cause::Timeout(SECONDS))),
             Err(errno) => Err(Fault::placed(Step::Talk, Cause::Errno(errno), At::Nothing)),
         }
     }

@@ -34,33 +34,8 @@ pub fn keep_capabilities(keep: bool) -> Result<(), Errno> {
     rustix::thread::set_keep_capabilities(keep)
 }
 
-/// The bounding set, as far as the running kernel knows capabilities (a bit per number, at most 64).
-#[must_use]
-pub fn known_capabilities() -> u64 {
-    // The numbers are dense and end where prctl says EINVAL (41 in kernel 6.18): a binary search finds the end.
-    let (mut known, mut unknown) = (0_u32, 64_u32);
-    while unknown - known > 1 {
-        let middle = u32::midpoint(known, unknown);
-        if in_bounding_set(middle).is_ok() {
-            known = middle;
-        } else {
-            unknown = middle;
-        }
-    }
-    u64::MAX >> (63 - known)
-}
-
 fn single(number: u32) -> CapabilitySet {
     CapabilitySet::from_bits_retain(1_u64.checked_shl(number).unwrap_or(0))
-}
-
-/// `prctl(PR_CAPBSET_READ)`, man 2 prctl.
-///
-/// # Errors
-///
-/// EINVAL: the kernel does not know this capability.
-pub fn in_bounding_set(number: u32) -> Result<bool, Errno> {
-    rustix::thread::capability_is_in_bounding_set(single(number))
 }
 
 /// `prctl(PR_CAPBSET_DROP)`, man 2 prctl.

@@ -72,49 +72,14 @@ impl<T> TakeOnce<T> {
     }
 }
 
-/// Gives the whole pages inside `bytes` back to the kernel; they read as zero afterwards.
-///
-/// `int madvise(void *addr, size_t length, int advice)`, man 2 madvise, MADV_DONTNEED. Bytes in the first and last
-/// partial page are zeroed by hand, so that the result is the same: all zero.
-pub fn discard(bytes: &mut [u8]) {
-    let start = bytes.as_ptr().align_offset(PAGE).min(bytes.len());
-    let (head, rest) = bytes.split_at_mut(start);
-    head.fill(0);
-    let whole = rest.len() / PAGE * PAGE;
-    let (pages, tail) = rest.split_at_mut(whole);
-    tail.fill(0);
-    if pages.is_empty() {
-        return;
-    }
-    // SAFETY: `pages` is exclusively borrowed plain memory of this process in whole pages (or a multiple of 4 KiB, which
-    // the kernel refuses with EINVAL where its pages are larger).
-    let done = unsafe {
-        rustix::mm::madvise(
-            pages.as_mut_ptr().cast(),
-            pages.len(),
-            rustix::mm::Advice::LinuxDontNeed,
-        )
-    };
-    if done.is_err() {
-        pages.fill(0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{TakeOnce, discard};
+    use super::TakeOnce;
 
     #[test]
     fn is_taken_once() {
         static ONE: TakeOnce<[u8; 4]> = TakeOnce::new([1, 2, 3, 4]);
         assert_eq!(ONE.take(), Some(&mut [1, 2, 3, 4]));
         assert_eq!(ONE.take(), None);
-    }
-
-    #[test]
-    fn discarded_memory_is_zero() {
-        let mut bytes = vec![7_u8; 3 * 4096 + 5];
-        discard(&mut bytes);
-        assert!(bytes.iter().all(|byte| *byte == 0));
     }
 }

@@ -51,21 +51,8 @@ pub fn set_mask(mask: u64) -> Result<u64, Errno> {
 ///
 /// EINVAL for SIGKILL, SIGSTOP and numbers that are no signals.
 pub fn set_default(signal: i32) -> Result<(), Errno> {
-    set_action(signal, 0)
-}
-
-/// `rt_sigaction(signal, SIG_IGN)`, man 2 sigaction.
-///
-/// # Errors
-///
-/// As [`set_default`].
-pub fn ignore(signal: i32) -> Result<(), Errno> {
-    set_action(signal, 1)
-}
-
-fn set_action(signal: i32, handler: usize) -> Result<(), Errno> {
-    // Handler, flags, restorer, mask: SIG_DFL is 0 and SIG_IGN 1, everything else zero, whatever the layout.
-    let action = [handler, 0, 0, 0, 0];
+    // Handler, flags, restorer, mask: SIG_DFL is 0, everything else zero, whatever the layout.
+    let action = [0_usize; 5];
     // SAFETY: the kernel reads at most 32 bytes of the array, and no handler address is in it.
     raw(unsafe { raw_syscall!(Sysno::rt_sigaction, signal, action.as_ptr(), 0, SET_BYTES) })
         .map(drop)
