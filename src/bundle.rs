@@ -13,7 +13,7 @@ use crate::config::{self, Config, Pools};
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
 use crate::limits::{CONFIG_BYTES, ENV, Limit};
 use crate::plan::make::{self, Request, Source};
-use crate::plan::{Plan, Told};
+use crate::plan::{Plan, Scene};
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::working_directory;
 
@@ -45,8 +45,6 @@ pub struct Wanted {
 
 /// A bundle that was read and planned.
 pub struct Bundle {
-    /// config.json.
-    pub doc: &'static [u8],
     /// What is going to be done.
     pub plan: &'static Plan,
     /// The object `annotations` as it stands in the document; empty when there is none.
@@ -61,29 +59,22 @@ pub struct Bundle {
 ///
 /// # Errors
 ///
-/// What is wrong with the document, or cannot be done.
-pub fn open(wanted: &Wanted) -> Result<Bundle, Told> {
+/// What is wrong with the document, or cannot be done; `scene` gets what that is about.
+pub fn open(wanted: &Wanted, scene: &mut Scene) -> Result<Bundle, Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let (Some(doc), Some(plan)) = (DOC.take(), PLAN.take()) else {
-        return Err(never.into());
+        return Err(never);
     };
     let mut len = 0;
     let planned = make(wanted, doc, &mut len, plan);
     let doc: &'static [u8] = doc.get(..len).unwrap_or(&[]);
     let plan: &'static Plan = plan;
-    match planned {
-        Ok(warnings) => Ok(Bundle {
-            doc,
-            plan,
-            annotations: annotations(doc),
-            warnings,
-        }),
-        Err(fault) => Err(Told {
-            doc,
-            plan: Some(plan),
-            ..fault.into()
-        }),
-    }
+    (scene.document, scene.plan) = (doc, Some(plan));
+    Ok(Bundle {
+        plan,
+        annotations: annotations(doc),
+        warnings: planned?,
+    })
 }
 
 /// Reads into `doc` (`len` bytes of it), and fills `plan`.

@@ -13,9 +13,8 @@ pub use line::Line;
 
 use crate::config;
 use crate::error::{At, Cause, Errno, Fault, Step};
-use crate::plan::Told;
-use crate::plan::arena::Arena;
-use crate::plan::op::{Op, describe};
+use crate::plan::Scene;
+use crate::plan::op::describe;
 use crate::sys::file::{stderr, write_whole};
 use crate::sys::time;
 use core::ffi::CStr;
@@ -30,8 +29,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Who speaks, and where it is written.
-#[derive(Clone, Copy)]
+/// Who speaks, of what, and where it is written.
 pub struct Voice {
     /// `--log`: a path, with or without `file:` before it. Opened when there is something to write.
     pub log: Option<&'static CStr>,
@@ -40,54 +38,11 @@ pub struct Voice {
     /// `--debug`.
     pub debug: bool,
     /// The verb, or nothing.
-    pub verb: &'static str,
+    pub verb: &'static [u8],
     /// The name of the container, or nothing.
     pub id: &'static [u8],
-}
-
-/// What the offsets of a fault point into, as far as it exists yet.
-#[derive(Clone, Copy, Default)]
-pub struct Scene<'a> {
-    /// config.json, for [`At::Byte`].
-    pub document: &'a [u8],
-    /// The operations of the plan, for [`At::Op`].
-    pub ops: &'a [Op],
-    /// The text of the plan, for [`At::Arena`] and [`At::Op`].
-    pub arena: Option<&'a Arena>,
-    /// What [`Step::Exec`] is about, where there is no plan.
-    pub program: &'a [u8],
-}
-
-/// A fault with its scene: how a room that owns a document or a plan returns an error to `cli`.
-#[derive(Clone, Copy)]
-pub struct Failure<'a> {
-    /// What went wrong.
-    pub fault: Fault,
-    /// What its offsets mean.
-    pub scene: Scene<'a>,
-}
-
-impl From<Told> for Failure<'static> {
-    fn from(told: Told) -> Self {
-        Self {
-            fault: told.fault,
-            scene: Scene {
-                document: told.doc,
-                ops: told.plan.map_or(&[], |plan| &plan.ops),
-                arena: told.plan.map(|plan| &plan.arena),
-                program: told.program,
-            },
-        }
-    }
-}
-
-impl From<Fault> for Failure<'_> {
-    fn from(fault: Fault) -> Self {
-        Self {
-            fault,
-            scene: Scene::default(),
-        }
-    }
+    /// What the numbers of a fault point into.
+    pub scene: Scene,
 }
 
 /// Sentences are cut here; a record of one with escapes fits in twice as much and conmon's 8 KiB.
@@ -96,60 +51,43 @@ const RECORD: usize = 8 << 10;
 
 impl Voice {
     /// Says that the command failed. Once per command, as the last thing.
-    pub fn failure(&self, failure: &Failure<'_>) {
-        let mut buffer = [0; SENTENCE];
-        let mut line = self.line(&mut buffer, self.id);
-        sentence(&mut line, &failure.fault, &failure.scene);
-        self.write("error", line.bytes());
-    }
-
-    /// Says an error that is no [`Fault`]: about the words of the command line.
-    pub fn error(&self, pieces: &[&[u8]]) {
-        self.pieces("error", pieces);
-    }
-
-    /// Says something that is worth knowing although the command goes on.
-    ///
-    /// It is not written to a `--log` file in JSON without `--debug`: podman reads the whole file as the one record of a
-    /// failure.
-    pub fn warning(&self, pieces: &[&[u8]]) {
-        self.pieces("warning", pieces);
+    pub fn failure(&self, fault: Fault) {
+        self.fault("error", self.id, fault);
     }
 
     /// A fault that does not end the command, about the container `id`.
-    pub fn warning_about(&self, id: &[u8], failure: &Failure<'_>) {
+    ///
+    /// It is not written to a `--log` file in JSON without `--debug`: podman reads the whole file as the one record of a
+    /// failure.
+    pub fn warning_about(&self, id: &[u8], fault: Fault) {
+        self.fault("warning", id, fault);
+    }
+
+    fn fault(&self, level: &str, id: &[u8], fault: Fault) {
         let mut buffer = [0; SENTENCE];
         let mut line = self.line(&mut buffer, id);
-        sentence(&mut line, &failure.fault, &failure.scene);
-        self.write("warning", line.bytes());
+        sentence(&mut line, fault, &self.scene);
+        self.write(level, line.bytes());
     }
 
-    /// Says what is being done, with `--debug` only.
-    pub fn debug(&self, pieces: &[&[u8]]) {
-        if self.debug {
-            self.pieces("debug", pieces);
-        }
-    }
-
-    fn pieces(&self, level: &str, pieces: &[&[u8]]) {
+    /// Says an error that is no [`Fault`]: about the words of the command line, each in the place of a `%`.
+    pub fn error(&self, text: &str, words: &[&[u8]]) {
         let mut buffer = [0; SENTENCE];
         let mut line = self.line(&mut buffer, self.id);
-        for piece in pieces {
-            line.foreign(piece);
-        }
-        self.write(level, line.bytes());
+        line.fill(text, words);
+        self.write("error", line.bytes());
     }
 
     /// `ocilet: create c1: `.
     fn line<'b>(&self, buffer: &'b mut [u8], id: &[u8]) -> Line<'b> {
         let mut line = Line::new(buffer);
         line.text(PROGRAM);
-        line.text(self.verb);
-        if !self.verb.is_empty() && !id.is_empty() {
-            line.text(" ");
-            line.foreign(id);
-        }
         if !self.verb.is_empty() {
+            line.foreign(self.verb);
+            if !id.is_empty() {
+                line.text(" ");
+                line.foreign(id);
+            }
             line.text(": ");
         }
         line
@@ -234,11 +172,15 @@ fn record<'b>(
 }
 
 /// `cannot <step> <object>: <cause> (<details>); <hint>`, and the two forms that programs above know.
-fn sentence(line: &mut Line<'_>, fault: &Fault, scene: &Scene<'_>) {
+fn sentence(line: &mut Line<'_>, fault: Fault, scene: &Scene) {
     match (fault.step(), fault.at()) {
         (Step::Exec, At::Arena(at)) => {
             line.text("exec: \"");
-            line.foreign(scene.arena.map_or(scene.program, |arena| arena.text_at(at)));
+            line.foreign(
+                scene
+                    .plan
+                    .map_or(scene.program, |plan| plan.arena.text_at(at)),
+            );
             line.text("\": ");
             return match fault.cause() {
                 Cause::Errno(errno) => match errno::describe(errno) {
@@ -261,11 +203,11 @@ fn sentence(line: &mut Line<'_>, fault: &Fault, scene: &Scene<'_>) {
     object(line, fault.at(), scene);
     line.text(": ");
     cause(line, fault);
-    if let (At::Op(n), Some(arena)) = (fault.at(), scene.arena)
-        && let Some(op) = scene.ops.get(n as usize)
+    if let (At::Op(n), Some(plan)) = (fault.at(), scene.plan)
+        && let Some(op) = plan.ops.get(n as usize)
     {
         line.text(" (");
-        describe(op, arena, &mut |piece| line.foreign(piece));
+        describe(op, &plan.arena, &mut |piece| line.foreign(piece));
         line.text(")");
     }
     if let Cause::Errno(errno) = fault.cause()
@@ -299,22 +241,23 @@ fn in_document(line: &mut Line<'_>, document: &[u8], byte: u32) {
     }
 }
 
-fn object(line: &mut Line<'_>, at: At, scene: &Scene<'_>) {
-    let bytes = match at {
-        At::Nothing | At::Byte(_) => return,
-        At::Number(n) => {
+fn object(line: &mut Line<'_>, at: At, scene: &Scene) {
+    let bytes = match (at, scene.plan) {
+        (At::Nothing | At::Byte(_), _) => return,
+        (At::Number(n), _) => {
             line.text(" ");
             return line.number(u64::from(n));
         }
-        At::Place(place) => {
+        (At::Place(place), _) => {
             line.text(" ");
             return line.characters(place.text());
         }
-        At::Arena(at) => scene.arena.map_or(b"" as &[u8], |arena| arena.text_at(at)),
-        At::Op(n) => match (scene.ops.get(n as usize), scene.arena) {
-            (Some(op), Some(arena)) => arena.bytes(op.path()),
-            _ => b"",
+        (At::Arena(at), Some(plan)) => plan.arena.text_at(at),
+        (At::Op(n), Some(plan)) => match plan.ops.get(n as usize) {
+            Some(op) => plan.arena.bytes(op.path()),
+            None => return,
         },
+        (At::Arena(_) | At::Op(_), None) => return,
     };
     if !bytes.is_empty() {
         line.text(" ");
@@ -322,7 +265,7 @@ fn object(line: &mut Line<'_>, at: At, scene: &Scene<'_>) {
     }
 }
 
-fn cause(line: &mut Line<'_>, fault: &Fault) {
+fn cause(line: &mut Line<'_>, fault: Fault) {
     match fault.cause() {
         Cause::Errno(errno) => error(line, errno),
         Cause::Rule(rule) => line.characters(rule.text()),

@@ -1,21 +1,21 @@
 //! `create` and `run`: picks the flags, and calls the rooms in order.
 #![forbid(unsafe_code)]
 
-use super::flags::{Misuse, bad_value};
-use super::{Call, Stop};
+use super::flags::Parsed;
+use super::{Call, FAILED};
 use crate::bundle::{self, Wanted};
+use crate::error::Fault;
 use crate::limits::PRESERVE_FDS;
-use crate::plan::Told;
 use crate::run::{self, Caller, Order, Purpose};
-use crate::say::Failure;
+use crate::state::decimal;
 
 /// `create ID`.
-pub(super) fn create(call: &Call) -> Result<i32, Stop> {
+pub(super) fn create(call: &mut Call) -> Result<i32, Fault> {
     make(call, Purpose::Create)
 }
 
 /// `run ID`.
-pub(super) fn run(call: &Call) -> Result<i32, Stop> {
+pub(super) fn run(call: &mut Call) -> Result<i32, Fault> {
     let purpose = if call.parsed.is_on("detach") {
         Purpose::Detach
     } else {
@@ -27,52 +27,46 @@ pub(super) fn run(call: &Call) -> Result<i32, Stop> {
     make(call, purpose)
 }
 
-fn make(call: &Call, purpose: Purpose) -> Result<i32, Stop> {
-    let (globals, parsed) = (&call.globals, &call.parsed);
-    let preserve_fds = preserve_fds(call)?;
+fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
+    let Some(preserve_fds) = preserve_fds(&mut call.parsed) else {
+        return Ok(FAILED);
+    };
+    let (globals, id) = (call.globals, call.id());
+    let parsed = &call.parsed;
     run::protect(globals.args, preserve_fds)?;
     // Its paths start at the working directory, which the bundle replaces.
     let caller = Caller::new(parsed.value("console-socket"), parsed.value("pid-file"))?;
-    let bundle = bundle::open(&Wanted {
+    let wanted = Wanted {
         directory: parsed.value("bundle"),
-        id: call.id(),
+        id,
         no_pivot: parsed.is_on("no-pivot"),
         no_new_keyring: parsed.is_on("no-new-keyring"),
         cgroup_manager: globals.cgroup_manager,
-    })?;
-    let told = |fault| Told {
-        fault,
-        doc: bundle.doc,
-        plan: Some(bundle.plan),
-        program: &[],
     };
-    let mut warn = |fault| {
-        let failure = Failure::from(told(fault));
-        call.voice.warning_about(call.id().to_bytes(), &failure);
-    };
+    let bundle = bundle::open(&wanted, &mut call.voice.scene)?;
+    let mut warn = |fault| call.voice.warning_about(id.to_bytes(), fault);
     bundle.warnings.iter().copied().for_each(&mut warn);
     let order = Order {
         args: globals.args,
         state_root: globals.root,
-        id: call.id(),
+        id,
         purpose,
         preserve_fds,
         plan: bundle.plan,
         annotations: bundle.annotations,
         caller,
     };
-    Ok(run::make(order, &mut warn).map_err(told)?)
+    run::make(order, &mut warn)
 }
 
-fn preserve_fds(call: &Call) -> Result<u32, Stop> {
-    let Some(number) = call.parsed.value("preserve-fds") else {
-        return Ok(0);
+/// `None` for a value that makes no sense.
+fn preserve_fds(parsed: &mut Parsed) -> Option<u32> {
+    let Some(text) = parsed.value("preserve-fds") else {
+        return Some(0);
     };
-    number
-        .to_str()
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .filter(|number| usize::try_from(*number).is_ok_and(|number| number <= PRESERVE_FDS))
-        .ok_or_else(|| -> Misuse { bad_value(number, "preserve-fds", ": a number up to 1024") })
-        .map_err(Stop::Misuse)
+    let number = decimal(text.to_bytes()).filter(|number| *number <= PRESERVE_FDS as u64);
+    if number.is_none() {
+        parsed.bad_value(text, "preserve-fds", "a number up to 1024");
+    }
+    u32::try_from(number?).ok()
 }

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::state::{CGROUPS, open_root, status};
-use super::{Call, FAILED, Stop};
+use super::{Call, FAILED};
 use crate::cgroup;
 use crate::error::{At, Cause, Fault, Rule, Step};
 use crate::state::{Boot, Record, Status, buffer};
@@ -16,10 +16,10 @@ const KILL: u32 = 9;
 const PATIENCE: u16 = 10;
 
 /// `delete ID`.
-pub(super) fn delete(call: &Call) -> Result<i32, Stop> {
+pub(super) fn delete(call: &Call) -> Result<i32, Fault> {
     let force = call.parsed.is_on("force");
     match remove(call, force) {
-        Err(Stop::Failure(failure)) if force && is(&failure.fault, Rule::NoContainer) => Ok(0),
+        Err(fault) if force && is(&fault, Rule::NoContainer) => Ok(0),
         removed => removed,
     }
 }
@@ -28,7 +28,7 @@ fn is(fault: &Fault, rule: Rule) -> bool {
     fault.cause() == Cause::Rule(rule)
 }
 
-fn remove(call: &Call, force: bool) -> Result<i32, Stop> {
+fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
     let never = Fault::rule(Step::RemoveState, Rule::Never, At::Nothing);
     let root = open_root(call, Step::FindContainer)?;
     let dir = root.find(call.id())?;
@@ -40,12 +40,10 @@ fn remove(call: &Call, force: bool) -> Result<i32, Stop> {
         Ok(record) => {
             let status = status(&dir, &record, &boot)?;
             if !force && matches!(status, Status::Running | Status::Paused) {
-                call.voice.error(&[
-                    b"cannot delete container ",
-                    call.id().to_bytes(),
-                    b" that is not stopped: ",
-                    status.text().as_bytes(),
-                ]);
+                call.voice.error(
+                    "cannot delete container % that is not stopped: %",
+                    &[call.id().to_bytes(), status.text().as_bytes()],
+                );
                 return Ok(FAILED);
             }
             end(&record, &boot, status)?;
@@ -56,7 +54,7 @@ fn remove(call: &Call, force: bool) -> Result<i32, Stop> {
             Ok(None) => known(b"none\n", boot, boot),
             Ok(Some(intent)) => known(intent.cgroup, intent.boot, boot),
             Err(fault) if force && is(&fault, Rule::Corrupt) => None,
-            Err(fault) => return Err(fault.into()),
+            Err(fault) => return Err(fault),
         },
         Err(fault) if force && is(&fault, Rule::Corrupt) => match dir.load_copy(buffer) {
             Ok(record) => {
@@ -64,9 +62,9 @@ fn remove(call: &Call, force: bool) -> Result<i32, Stop> {
                 known(record.cgroup, record.init.boot, boot)
             }
             Err(fault) if is(&fault, Rule::Corrupt) => None,
-            Err(fault) => return Err(fault.into()),
+            Err(fault) => return Err(fault),
         },
-        Err(fault) => return Err(fault.into()),
+        Err(fault) => return Err(fault),
     };
     if let Some(cgroups) = &cgroups {
         cgroup::remove(cgroups)?;
@@ -75,9 +73,10 @@ fn remove(call: &Call, force: bool) -> Result<i32, Stop> {
     if cgroups.is_some() {
         return Ok(0);
     }
-    call.voice.error(&[
-        b"the state was damaged and is removed; processes and cgroups of the container may be left, they are not known",
-    ]);
+    call.voice.error(
+        "the state was damaged and is removed; processes and cgroups of the container may be left, they are not known",
+        &[],
+    );
     Ok(FAILED)
 }
 

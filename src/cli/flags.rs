@@ -1,8 +1,9 @@
 //! The table of verbs and flags, and the parser that walks it; `help.rs` prints the same table.
 //!
 //! `flags.txt` is one text instead of structs: it is read once per run, and costs no relocations. A verb is a line
-//! `name|operands|least|most|summary`; its flags follow, `-long|short|VALUE|what it does`, without VALUE for a switch,
-//! with `~` for `-` when help does not show it. The first section, without a name, holds the options before the verb.
+//! `name|operands|COUNTS|summary`, with the least and the most number of operands, a digit each; its flags follow,
+//! `-long|short|VALUE|what it does`, without VALUE for a switch, with `~` for `-` when help does not show it. The first
+//! section, without a name, holds the options before the verb.
 //!
 //! The rules are those of Go's flag package, which callers are used to: one or two dashes, `--flag=value` or
 //! `--flag value`, `--flag=true|false` for switches, `--` ends the flags, the last of several wins; and as in runc flags
@@ -15,177 +16,197 @@ use core::ffi::CStr;
 use heapless::Vec;
 
 /// The table without what is only there to be read: the last word of each line is packed.
-pub(super) static TABLE: &str = include_str!(concat!(env!("OUT_DIR"), "/flags.txt"));
+pub(super) static TABLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flags.txt"));
 
 /// The flags that one command can be given: more than any section has.
 const FLAGS: usize = 16;
 /// Operands that are kept; more of them are counted.
 const OPERANDS: usize = 3;
+/// The words that Go takes for booleans, those for true first.
+pub(super) const BOOLEANS: &str = "1 t T true TRUE True 0 f F false FALSE False";
+const TRUE: usize = 6;
 
-/// A section of the table.
+/// A line of the table: a verb, or a flag of the verb above it.
 #[derive(Clone, Copy)]
-pub(super) struct Section {
-    pub(super) name: &'static str,
-    pub(super) operands: &'static str,
-    least: &'static str,
-    most: &'static str,
-    /// The number of its first line in the table.
-    line: usize,
-    rows: &'static str,
-}
-
-/// A row of a section.
-#[derive(Clone, Copy)]
-pub(super) struct Flag {
-    pub(super) long: &'static str,
-    pub(super) short: &'static str,
-    /// The name of its value; empty for a switch.
-    pub(super) value: &'static str,
+pub(super) struct Row {
+    /// A flag, and whether help shows it; `None` for a verb.
+    shown: Option<bool>,
+    /// The name of the verb, or the long one of the flag.
+    pub(super) name: &'static [u8],
+    /// The operands of the verb, or the short name of the flag.
+    pub(super) second: &'static [u8],
+    /// The least and the most number of operands, or the name of the flag's value; empty for a switch.
+    pub(super) third: &'static [u8],
     /// Its number in the table.
     line: usize,
-    pub(super) hidden: bool,
+    behind: Rows,
 }
 
-/// All sections.
-pub(super) fn sections() -> impl Iterator<Item = Section> {
-    let mut rest = TABLE;
-    let mut line = 0_usize;
-    core::iter::from_fn(move || {
-        let (head, behind) = rest.split_once('\n')?;
-        let (first, mut length) = (line, 0_usize);
-        line = line.saturating_add(1);
-        for row in behind.split_inclusive('\n') {
-            if !row.starts_with(['-', '~']) {
-                break;
-            }
-            length = length.saturating_add(row.len());
-            line = line.saturating_add(1);
-        }
-        let (rows, others) = behind.split_at_checked(length)?;
-        rest = others;
-        let mut words = head.split('|');
-        Some(Section {
+/// The lines of the table from one on.
+#[derive(Clone, Copy)]
+struct Rows {
+    line: usize,
+    rest: &'static [u8],
+}
+
+impl Iterator for Rows {
+    type Item = Row;
+
+    #[inline(never)] // once for all that is made of it
+    fn next(&mut self) -> Option<Row> {
+        let mut lines = self.rest.splitn(2, |byte| *byte == b'\n');
+        let text = lines.next()?;
+        let line = self.line;
+        *self = Self {
+            line: line.saturating_add(1),
+            rest: lines.next()?,
+        };
+        let (shown, text) = match text {
+            [mark @ (b'-' | b'~'), text @ ..] => (Some(*mark == b'-'), text),
+            text => (None, text),
+        };
+        let mut words = text.split(|byte| *byte == b'|');
+        Some(Row {
+            shown,
             name: words.next()?,
-            operands: words.next()?,
-            least: words.next()?,
-            most: words.next()?,
-            line: first,
-            rows,
+            second: words.next()?,
+            third: words.next()?,
+            line,
+            behind: *self,
         })
-    })
+    }
 }
 
-/// The section of a verb; of the options before it for the empty name.
-pub(super) fn section(name: &[u8]) -> Option<Section> {
-    sections().find(|section| section.name.as_bytes() == name)
+/// The verbs, and before them the nameless row of the options that stand before a verb.
+pub(super) fn sections() -> impl Iterator<Item = Row> {
+    let all = Rows {
+        line: 0,
+        rest: TABLE,
+    };
+    all.filter(|row| row.shown.is_none())
 }
 
-impl Flag {
+/// The row of a verb; of the options before it for the empty name.
+pub(super) fn section(name: &[u8]) -> Option<Row> {
+    sections().find(|section| section.name == name)
+}
+
+impl Row {
     /// What it does.
-    pub(super) fn summary(self) -> Packed {
-        Packed::line(packed::Flags, self.line)
-    }
-}
-
-impl Section {
-    /// What the verb does.
-    pub(super) fn summary(self) -> Packed {
+    pub(super) fn summary(&self) -> Packed {
         Packed::line(packed::Flags, self.line)
     }
 
-    pub(super) fn flags(self) -> impl Iterator<Item = Flag> {
-        let rows = self.rows.lines().zip(self.line.saturating_add(1)..);
-        rows.filter_map(|(row, line)| {
-            let (mark, row) = row.split_at_checked(1)?;
-            let mut words = row.split('|');
-            Some(Flag {
-                long: words.next()?,
-                short: words.next()?,
-                value: words.next()?,
-                line,
-                hidden: mark == "~",
-            })
-        })
+    /// Whether help shows it.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown == Some(true)
     }
 
-    fn flag(self, name: &[u8]) -> Option<Flag> {
-        let is = |text: &str| !text.is_empty() && text.as_bytes() == name;
-        self.flags().find(|flag| is(flag.long) || is(flag.short))
+    /// The flags of a verb.
+    pub(super) fn flags(&self) -> impl Iterator<Item = Self> {
+        self.behind.take_while(|row| row.shown.is_some())
+    }
+
+    fn flag(&self, name: &[u8]) -> Option<Self> {
+        self.flags()
+            .find(|flag| !name.is_empty() && (flag.name == name || flag.second == name))
     }
 
     /// Whether there are as many operands as the verb takes.
-    pub(super) fn check_count(self, count: usize) -> Result<(), Misuse> {
-        let parse = |text: &str| text.parse::<usize>().unwrap_or(0);
-        let (least, most) = (parse(self.least), parse(self.most));
-        let (words, number) = if (least..=most).contains(&count) {
+    pub(super) fn check_count(&self, count: usize) -> Result<(), Misuse> {
+        let allowed = |digit: &u8| usize::from(digit.wrapping_sub(b'0'));
+        let (Some(least), Some(most)) = (self.third.first(), self.third.last()) else {
+            return Ok(());
+        };
+        let (text, number) = if (allowed(least)..=allowed(most)).contains(&count) {
             return Ok(());
         } else if least == most {
-            ("\" requires exactly ", self.least)
-        } else if count < least {
-            ("\" requires a minimum of ", self.least)
+            ("\"%\" requires exactly % argument(s)", least)
+        } else if count < allowed(least) {
+            ("\"%\" requires a minimum of % argument(s)", least)
         } else {
-            ("\" requires a maximum of ", self.most)
+            ("\"%\" requires a maximum of % argument(s)", most)
         };
-        Err(misuse(&[
-            b"\"",
-            self.name.as_bytes(),
-            words.as_bytes(),
-            number.as_bytes(),
-            b" argument(s)",
-        ]))
+        Err(Misuse(
+            text,
+            [self.name, core::slice::from_ref(number), b""],
+        ))
     }
 }
 
-/// What is wrong with a command line: pieces of a sentence.
+/// What is wrong with a command line: a sentence, and the words for its `%`s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Misuse(pub(super) [&'static [u8]; 5]);
+pub(super) struct Misuse(pub(super) &'static str, pub(super) [&'static [u8]; 3]);
 
-pub(super) fn misuse(pieces: &[&'static [u8]]) -> Misuse {
-    let mut all: [&'static [u8]; 5] = [b""; 5];
-    for (to, from) in all.iter_mut().zip(pieces) {
-        *to = *from;
-    }
-    Misuse(all)
-}
-
-/// A value that is not one that the flag can have.
-pub(super) fn bad_value(value: &'static CStr, flag: &'static str, allowed: &'static str) -> Misuse {
-    misuse(&[
-        b"invalid value \"",
-        value.to_bytes(),
-        b"\" for flag -",
-        flag.as_bytes(),
-        allowed.as_bytes(),
-    ])
+/// The place of a word in a list with spaces between them.
+pub(super) fn place(list: &str, word: &[u8]) -> Option<usize> {
+    list.as_bytes()
+        .split(|byte| *byte == b' ')
+        .position(|known| known == word)
 }
 
 /// A command line, taken apart.
 pub(super) struct Parsed {
+    args: Args,
     given: Vec<Given, FLAGS>,
     operands: Vec<&'static CStr, OPERANDS>,
     /// The number of operands.
     pub(super) count: usize,
     /// The first word that was not looked at.
     pub(super) next: usize,
+    /// Why it makes no sense.
+    pub(super) wrong: Option<Misuse>,
 }
 
+/// A flag with its value; a switch that is on has an empty one.
 struct Given {
-    long: &'static str,
+    name: &'static [u8],
     value: Option<&'static CStr>,
-    on: bool,
 }
 
 impl Parsed {
     /// The value of a flag.
-    pub(super) fn value(&self, long: &str) -> Option<&'static CStr> {
-        self.given.iter().find(|given| given.long == long)?.value
+    pub(super) fn value(&self, name: &str) -> Option<&'static CStr> {
+        self.given
+            .iter()
+            .find(|given| given.name == name.as_bytes())?
+            .value
     }
 
     /// Whether a switch is on.
-    pub(super) fn is_on(&self, long: &str) -> bool {
-        self.given
-            .iter()
-            .any(|given| given.long == long && given.on)
+    pub(super) fn is_on(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// The place of a flag's value among the words that it can be, 0 where it is not given. `None` for another word:
+    /// then the line is wrong, and `allowed` tells what it may be.
+    pub(super) fn choice(
+        &mut self,
+        name: &'static str,
+        words: &str,
+        allowed: &'static str,
+    ) -> Option<usize> {
+        let Some(value) = self.value(name) else {
+            return Some(0);
+        };
+        let place = place(words, value.to_bytes());
+        if place.is_none() {
+            self.bad_value(value, name, allowed);
+        }
+        place
+    }
+
+    /// The value is not one that the flag can have.
+    pub(super) fn bad_value(
+        &mut self,
+        value: &'static CStr,
+        name: &'static str,
+        allowed: &'static str,
+    ) {
+        self.wrong = Some(Misuse(
+            "invalid value \"%\" for flag -%: %",
+            [value.to_bytes(), name.as_bytes(), allowed.as_bytes()],
+        ));
     }
 
     /// An operand.
@@ -193,133 +214,109 @@ impl Parsed {
         self.operands.get(n).copied()
     }
 
-    fn give(&mut self, flag: Flag, value: Option<&'static CStr>, on: bool) {
+    fn give(&mut self, flag: &Row, value: Option<&'static CStr>) {
         let given = Given {
-            long: flag.long,
+            name: flag.name,
             value,
-            on,
         };
-        if let Some(old) = self.given.iter_mut().find(|old| old.long == flag.long) {
+        if let Some(old) = self.given.iter_mut().find(|old| old.name == flag.name) {
             *old = given;
         } else {
             // A section has fewer rows than this has places, as a test shows.
             let _ = self.given.push(given);
         }
     }
+
+    /// The next word.
+    fn following(&mut self) -> Option<&'static CStr> {
+        let value = self.args.get(self.next)?;
+        self.next = self.next.saturating_add(1);
+        Some(value)
+    }
+
+    /// One word with a flag in it; `name` is its rest after the dashes.
+    fn take(&mut self, word: &'static CStr, name: &'static [u8], section: &Row) {
+        let key = name.split(|byte| *byte == b'=').next().unwrap_or(name);
+        let Some(flag) = section.flag(key) else {
+            if word.to_bytes().starts_with(b"--") || !self.joined(word, name, section) {
+                self.misuse("flag provided but not defined: -%", key, b"");
+            }
+            return;
+        };
+        let value = name.len().checked_sub(key.len().saturating_add(1));
+        let value = value.and_then(|length| tail(word, length));
+        if !flag.third.is_empty() {
+            match value.or_else(|| self.following()) {
+                Some(value) => self.give(&flag, Some(value)),
+                None => self.misuse("flag needs an argument: -%", key, b""),
+            }
+            return;
+        }
+        let text = value.unwrap_or(c"true").to_bytes();
+        match place(BOOLEANS, text) {
+            Some(place) => self.give(&flag, (place < TRUE).then_some(c"")),
+            None => self.misuse("invalid boolean value \"%\" for -%: parse error", text, key),
+        }
+    }
+
+    /// Short flags in one word: switches, and behind them one with its value. False if one of them is not known.
+    fn joined(&mut self, word: &'static CStr, name: &'static [u8], section: &Row) -> bool {
+        let mut rest = name;
+        while let Some((short, behind)) = rest.split_at_checked(1) {
+            let Some(flag) = section.flag(short) else {
+                return false;
+            };
+            if !flag.third.is_empty() {
+                let value = if behind.is_empty() {
+                    self.following()
+                } else {
+                    tail(word, behind.len())
+                };
+                self.give(&flag, value);
+                return value.is_some();
+            }
+            self.give(&flag, Some(c""));
+            rest = behind;
+        }
+        true
+    }
+
+    fn misuse(&mut self, text: &'static str, one: &'static [u8], two: &'static [u8]) {
+        self.wrong = Some(Misuse(text, [one, two, b""]));
+    }
 }
 
 /// Takes the words from `next` on apart, by the rows of `section`; up to the first operand when `stop`.
-pub(super) fn parse(
-    args: Args,
-    next: usize,
-    section: Section,
-    stop: bool,
-) -> Result<Parsed, Misuse> {
+pub(super) fn parse(args: Args, next: usize, section: &Row, stop: bool) -> Parsed {
     let mut parsed = Parsed {
+        args,
         given: Vec::new(),
         operands: Vec::new(),
         count: 0,
         next,
+        wrong: None,
     };
     let mut flags = true;
-    while let Some(word) = args.get(parsed.next) {
-        let name = match word.to_bytes() {
-            b"--" if flags => {
-                flags = false;
-                parsed.next = parsed.next.saturating_add(1);
-                continue;
-            }
+    while parsed.wrong.is_none()
+        && let Some(word) = parsed.following()
+    {
+        match word.to_bytes() {
+            b"--" if flags => flags = false,
             // A dash alone is an operand.
-            [b'-', rest @ ..] if flags && !rest.is_empty() => rest,
-            _ if stop => break,
+            [b'-', name @ ..] if flags && !name.is_empty() => {
+                parsed.take(word, name.strip_prefix(b"-").unwrap_or(name), section);
+            }
+            _ if stop => {
+                parsed.next = parsed.next.saturating_sub(1);
+                break;
+            }
             _ => {
                 let _ = parsed.operands.push(word);
                 parsed.count = parsed.count.saturating_add(1);
-                parsed.next = parsed.next.saturating_add(1);
-                continue;
             }
-        };
-        parsed.next = parsed.next.saturating_add(1);
-        let name = name.strip_prefix(b"-").unwrap_or(name);
-        take(args, word, name, section, &mut parsed)?;
-    }
-    Ok(parsed)
-}
-
-/// One word with a flag in it; `name` is its rest after the dashes.
-fn take(
-    args: Args,
-    word: &'static CStr,
-    name: &'static [u8],
-    section: Section,
-    parsed: &mut Parsed,
-) -> Result<(), Misuse> {
-    let key = name.split(|byte| *byte == b'=').next().unwrap_or(name);
-    let Some(flag) = section.flag(key) else {
-        if word.to_bytes().starts_with(b"--") || !joined(args, word, name, section, parsed) {
-            return Err(misuse(&[b"flag provided but not defined: -", key]));
         }
-        return Ok(());
-    };
-    let value = (name.len() > key.len())
-        .then(|| tail(word, name.len().saturating_sub(key.len()).saturating_sub(1)))
-        .flatten();
-    if flag.value.is_empty() {
-        let on = match value {
-            None => true,
-            Some(text) => boolean(text.to_bytes()).ok_or(misuse(&[
-                b"invalid boolean value \"",
-                text.to_bytes(),
-                b"\" for -",
-                key,
-                b": parse error",
-            ]))?,
-        };
-        parsed.give(flag, None, on);
-        return Ok(());
     }
-    let value = value
-        .or_else(|| following(args, parsed))
-        .ok_or(misuse(&[b"flag needs an argument: -", key]))?;
-    parsed.give(flag, Some(value), false);
-    Ok(())
-}
-
-/// Short flags in one word: switches, and behind them one with its value. False if one of them is not known.
-fn joined(
-    args: Args,
-    word: &'static CStr,
-    name: &'static [u8],
-    section: Section,
-    parsed: &mut Parsed,
-) -> bool {
-    let mut rest = name;
-    while let [short, behind @ ..] = rest {
-        let Some(flag) = section.flag(core::slice::from_ref(short)) else {
-            return false;
-        };
-        if !flag.value.is_empty() {
-            let value = if behind.is_empty() {
-                following(args, parsed)
-            } else {
-                tail(word, behind.len())
-            };
-            if value.is_some() {
-                parsed.give(flag, value, false);
-            }
-            return value.is_some();
-        }
-        parsed.give(flag, None, true);
-        rest = behind;
-    }
-    true
-}
-
-/// The next word, as a value.
-fn following(args: Args, parsed: &mut Parsed) -> Option<&'static CStr> {
-    let value = args.get(parsed.next)?;
-    parsed.next = parsed.next.saturating_add(1);
-    Some(value)
+    parsed
 }
 
 /// The last `length` bytes of a word.
@@ -327,15 +324,6 @@ fn tail(word: &'static CStr, length: usize) -> Option<&'static CStr> {
     let bytes = word.to_bytes_with_nul();
     let start = bytes.len().checked_sub(length)?.checked_sub(1)?;
     CStr::from_bytes_with_nul(bytes.get(start..)?).ok()
-}
-
-/// The words that Go takes for booleans.
-pub(super) fn boolean(text: &[u8]) -> Option<bool> {
-    match text {
-        b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Some(true),
-        b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

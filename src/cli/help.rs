@@ -1,18 +1,18 @@
 //! Help, from the table of flags; and the version.
 #![forbid(unsafe_code)]
 
-use super::flags::{Section, sections};
+use super::flags::{Misuse, Row, sections};
 use crate::error::{Context, Fault, Step};
 use crate::say::Line;
 
 /// Where the summaries of flags begin, at least.
 const COLUMN: usize = 28;
 
-/// `sections` of the table as help: of one verb, or of all of them for the options before the verb.
-pub(super) fn help(line: &mut Line<'_>, section: Section) {
+/// A section of the table as help: of one verb, or of all of them for the options before the verb.
+fn help(line: &mut Line<'_>, section: &Row) {
     line.text("NAME:\n   ocilet ");
     if !section.name.is_empty() {
-        line.text(section.name);
+        line.foreign(section.name);
         line.text(" ");
     }
     line.text("- ");
@@ -21,36 +21,28 @@ pub(super) fn help(line: &mut Line<'_>, section: Section) {
     if section.name.is_empty() {
         line.text("[global options] command [options] [arguments]\n\nCOMMANDS:\n");
         for verb in sections().filter(|verb| !verb.name.is_empty()) {
-            line.text("   ");
-            line.text(verb.name);
+            line.fill("   %", &[verb.name]);
             spaces(line, 10_usize.saturating_sub(verb.name.len()));
             line.characters(verb.summary());
             line.text("\n");
         }
         line.text("\nGLOBAL OPTIONS:\n");
     } else {
-        line.text(section.name);
-        line.text(" [options] ");
-        line.text(section.operands);
-        line.text("\n\nOPTIONS:\n");
+        line.fill(
+            "% [options] %\n\nOPTIONS:\n",
+            &[section.name, section.second],
+        );
     }
-    flags(line, section);
-}
-
-fn flags(line: &mut Line<'_>, section: Section) {
-    for flag in section.flags().filter(|flag| !flag.hidden) {
-        line.text("   --");
-        line.text(flag.long);
-        let mut width = flag.long.len().saturating_add(5);
-        if !flag.short.is_empty() {
-            line.text(", -");
-            line.text(flag.short);
-            width = width.saturating_add(4);
-        }
-        if !flag.value.is_empty() {
-            line.text(" ");
-            line.text(flag.value);
-            width = width.saturating_add(flag.value.len()).saturating_add(1);
+    for flag in section.flags().filter(Row::is_shown) {
+        line.fill("   --%", &[flag.name]);
+        let mut width = flag.name.len().saturating_add(5);
+        for (before, word) in [(", -%", flag.second), (" %", flag.third)] {
+            if !word.is_empty() {
+                line.fill(before, &[word]);
+                width = width
+                    .saturating_add(before.len() - 1)
+                    .saturating_add(word.len());
+            }
         }
         spaces(line, COLUMN.saturating_sub(width).max(2));
         line.characters(flag.summary());
@@ -66,14 +58,12 @@ pub(super) fn spaces(line: &mut Line<'_>, count: usize) {
 }
 
 /// Help on standard output, after the first words of an error if there is one.
-pub(super) fn print(wrong: Option<&[&[u8]]>, section: Section) -> Result<(), Fault> {
+pub(super) fn print(wrong: Option<&Misuse>, section: &Row) -> Result<(), Fault> {
     let mut buffer = [0; 1024];
     let mut line = Line::stdout(&mut buffer);
-    if let Some(pieces) = wrong {
+    if let Some(Misuse(text, words)) = wrong {
         line.text("Incorrect Usage: ");
-        for piece in pieces {
-            line.foreign(piece);
-        }
+        line.fill(text, words);
         line.text("\n\n");
     }
     help(&mut line, section);

@@ -1,15 +1,16 @@
 //! `kill`: sends a signal to the init of a container; SIGKILL reaches all its processes.
 #![forbid(unsafe_code)]
 
+use super::Call;
+use super::flags::place;
 use super::state::{CGROUPS, open_root};
-use super::{Call, Stop};
 use crate::cgroup;
 use crate::error::{At, Cause, Fault, Rule, Step};
-use crate::state::{Boot, Live, buffer};
+use crate::state::{Boot, Live, buffer, decimal};
 
-/// Signals 1 to 31 by their place.
+/// Signals 1 to 31 by their place, and other names of some.
 static NAMES: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP \
-                      TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
+                      TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS IOT CLD POLL";
 const KILL: u32 = 9;
 const TERM: u32 = 15;
 /// The kernel's first and last real-time signal.
@@ -17,7 +18,7 @@ const RTMIN: u32 = 34;
 const RTMAX: u32 = 64;
 
 /// `kill ID [SIGNAL]`.
-pub(super) fn kill(call: &Call) -> Result<i32, Stop> {
+pub(super) fn kill(call: &Call) -> Result<i32, Fault> {
     let all = call.parsed.is_on("all");
     let root = open_root(call, Step::FindContainer)?;
     let dir = root.find(call.id())?;
@@ -27,8 +28,7 @@ pub(super) fn kill(call: &Call) -> Result<i32, Stop> {
         Some(word) => match number(word.to_bytes()) {
             Some(signal) => signal,
             None => {
-                call.voice
-                    .error(&[b"unknown signal \"", word.to_bytes(), b"\""]);
+                call.voice.error("unknown signal \"%\"", &[word.to_bytes()]);
                 return Ok(super::FAILED);
             }
         },
@@ -50,7 +50,7 @@ pub(super) fn kill(call: &Call) -> Result<i32, Stop> {
     }
     match sent {
         Err(fault) if all && fault.cause() == Cause::Rule(Rule::NotRunning) => Ok(0),
-        sent => Ok(sent.map(|()| 0)?),
+        sent => sent.map(|()| 0),
     }
 }
 
@@ -69,45 +69,39 @@ pub(super) fn number(word: &[u8]) -> Option<u32> {
     let name = buffer.get_mut(..word.len())?;
     name.copy_from_slice(word);
     name.make_ascii_uppercase();
-    let name = core::str::from_utf8(name).ok()?;
-    if name.starts_with(|first: char| first.is_ascii_digit()) {
+    if name.first().is_some_and(u8::is_ascii_digit) {
         return digits(name).filter(|signal| *signal <= RTMAX);
     }
-    let name = name.strip_prefix("SIG").unwrap_or(name);
-    if let Some(offset) = name.strip_prefix("RTMIN") {
-        return offset_of(offset, '+')
+    let name = name.strip_prefix(b"SIG").unwrap_or(name);
+    if let Some(offset) = name.strip_prefix(b"RTMIN") {
+        return offset_of(offset, b'+')
             .and_then(|offset| RTMIN.checked_add(offset))
             .filter(|it| *it <= RTMAX);
     }
-    if let Some(offset) = name.strip_prefix("RTMAX") {
-        return offset_of(offset, '-')
+    if let Some(offset) = name.strip_prefix(b"RTMAX") {
+        return offset_of(offset, b'-')
             .and_then(|offset| RTMAX.checked_sub(offset))
             .filter(|it| *it >= RTMIN);
     }
-    match name {
-        "IOT" => Some(6),
-        "CLD" => Some(17),
-        "POLL" => Some(29),
-        name => (1..)
-            .zip(NAMES.split(' '))
-            .find(|(_, known)| *known == name)
-            .map(|(number, _)| number),
+    match u32::try_from(place(NAMES, name)?).ok()? {
+        31 => Some(6),
+        32 => Some(17),
+        33 => Some(29),
+        before => before.checked_add(1),
     }
 }
 
-fn offset_of(text: &str, sign: char) -> Option<u32> {
-    if text.is_empty() {
-        Some(0)
-    } else {
-        digits(text.strip_prefix(sign)?)
+fn offset_of(text: &[u8], sign: u8) -> Option<u32> {
+    match text {
+        [] => Some(0),
+        [first, number @ ..] if *first == sign => digits(number),
+        _ => None,
     }
 }
 
 /// Digits only: no sign, no blanks.
-fn digits(text: &str) -> Option<u32> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
+fn digits(text: &[u8]) -> Option<u32> {
+    u32::try_from(decimal(text)?).ok()
 }
 
 #[cfg(test)]

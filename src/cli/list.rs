@@ -4,10 +4,9 @@
 //! cost no more memory than one. A container that comes or goes in between may stand out of its column.
 #![forbid(unsafe_code)]
 
-use super::flags::bad_value;
 use super::help::spaces;
 use super::state::{Object, status};
-use super::{Call, Stop};
+use super::{Call, FAILED};
 use crate::error::Cause;
 use crate::error::{Context, Errno, Fault, Rule, Step};
 use crate::say::{Line, date};
@@ -29,14 +28,13 @@ enum Format {
 }
 
 /// `list`.
-pub(super) fn list(call: &Call) -> Result<i32, Stop> {
-    let format = match call.parsed.value("format") {
-        _ if call.parsed.is_on("quiet") => Format::Quiet,
-        None => Format::Table,
-        Some(name) => match name.to_bytes() {
-            b"table" | b"" => Format::Table,
-            b"json" => Format::Json,
-            _ => return Err(Stop::Misuse(bad_value(name, "format", ": table or json"))),
+pub(super) fn list(call: &mut Call) -> Result<i32, Fault> {
+    let format = match call.parsed.is_on("quiet") {
+        true => Format::Quiet,
+        false => match call.parsed.choice("format", "table json ", "table or json") {
+            None => return Ok(FAILED),
+            Some(1) => Format::Json,
+            _ => Format::Table,
         },
     };
     let root = match Root::open(call.globals.root, call.globals.args, false) {
@@ -98,7 +96,7 @@ impl Lister<'_> {
             match entry(root, id, self.buffer, &self.boot) {
                 Ok(Some(entry)) => show(&entry),
                 Ok(None) => {}
-                Err(fault) if warn => self.call.voice.warning_about(id.to_bytes(), &fault.into()),
+                Err(fault) if warn => self.call.voice.warning_about(id.to_bytes(), fault),
                 Err(_) => {}
             }
             true

@@ -1,6 +1,7 @@
 //! The command line: one table of verbs and flags, one file per verb.
 //!
-//! A verb picks its flags, calls rooms in order, and returns the exit code or what went wrong; that is said here, once.
+//! A verb picks its flags, calls rooms in order, and returns the exit code or what went wrong; that is said here, once. A
+//! command line that makes no sense is noted in what was parsed.
 #![forbid(unsafe_code)]
 
 mod command;
@@ -14,14 +15,16 @@ mod spec;
 mod start;
 mod state;
 
-pub use command::{CgroupManager, Globals, LogFormat, Rootless};
+pub use command::{CgroupManager, Globals, LogFormat};
 
-use crate::say::{Failure, Voice};
+use crate::error::Fault;
+use crate::plan::Scene;
+use crate::say::Voice;
 use crate::sys::args::Args;
 use crate::sys::file::standard_descriptors;
 use crate::sys::sig::{bit, set_mask};
 use core::ffi::CStr;
-use flags::{Misuse, Parsed, Section, bad_value, boolean, parse, section};
+use flags::{BOOLEANS, Misuse, Parsed, Row, parse, place, section};
 
 /// The exit code of a command that could not do what it should.
 const FAILED: i32 = 1;
@@ -44,20 +47,6 @@ impl Call {
     }
 }
 
-/// Why a command ends early.
-enum Stop {
-    /// What a room could not do.
-    Failure(Failure<'static>),
-    /// A command line that makes no sense.
-    Misuse(Misuse),
-}
-
-impl<T: Into<Failure<'static>>> From<T> for Stop {
-    fn from(failure: T) -> Self {
-        Self::Failure(failure.into())
-    }
-}
-
 /// Runs the command line and returns the exit code.
 #[must_use]
 pub fn main(args: Args) -> i32 {
@@ -68,148 +57,137 @@ pub fn main(args: Args) -> i32 {
         log: None,
         format: LogFormat::Text,
         debug: false,
-        verb: "",
+        verb: b"",
         id: b"",
+        scene: Scene::default(),
     };
     // Not made to stand between users of different rights (CVE-2017-5985).
     if args.is_secure() {
-        voice.error(&[b"ocilet must not be setuid, setgid or have file capabilities"]);
+        voice.error(
+            "ocilet must not be setuid, setgid or have file capabilities",
+            &[],
+        );
         return FAILED;
     }
     let Some(top) = section(b"") else {
         return FAILED;
     };
-    match before_verb(args, top, &mut voice) {
-        Ok((globals, parsed)) => after_options(globals, &parsed, top, voice),
-        Err(wrong) => wrong_usage(&voice, wrong, top),
+    let mut options = parse(args, 1, &top, true);
+    match before_verb(args, &mut options, &mut voice) {
+        Some(globals) => after_options(globals, &options, &top, voice),
+        None => wrong_usage(&mut voice, options.wrong.as_ref(), &top),
     }
 }
 
 /// The options before the verb. `voice` gets those that concern it as soon as they are known.
-fn before_verb(args: Args, top: Section, voice: &mut Voice) -> Result<(Globals, Parsed), Misuse> {
-    let parsed = parse(args, 1, top, true)?;
-    voice.log = parsed.value("log");
-    voice.debug = parsed.is_on("debug");
-    let mut globals = Globals {
+fn before_verb(args: Args, options: &mut Parsed, voice: &mut Voice) -> Option<Globals> {
+    if options.wrong.is_some() {
+        return None;
+    }
+    voice.log = options.value("log");
+    voice.debug = options.is_on("debug");
+    if options.choice("log-format", "text json ", "text or json")? == 1 {
+        voice.format = LogFormat::Json;
+    }
+    let manager = options.choice(
+        "cgroup-manager",
+        "cgroupfs systemd disabled",
+        "cgroupfs, systemd or disabled",
+    )?;
+    let rootless = options.value("rootless").unwrap_or(c"auto");
+    if rootless != c"auto" && place(BOOLEANS, rootless.to_bytes()).is_none() {
+        options.bad_value(rootless, "rootless", "true, false or auto");
+        return None;
+    }
+    Some(Globals {
         args,
-        root: parsed.value("root"),
-        log: voice.log,
-        log_format: LogFormat::Text,
-        debug: voice.debug,
-        cgroup_manager: CgroupManager::Cgroupfs,
-        rootless: Rootless::Auto,
-    };
-    if let Some(format) = parsed.value("log-format") {
-        globals.log_format = match format.to_bytes() {
-            b"text" | b"" => LogFormat::Text,
-            b"json" => LogFormat::Json,
-            _ => return Err(bad_value(format, "log-format", ": text or json")),
-        };
-        voice.format = globals.log_format;
-    }
-    if parsed.is_on("systemd-cgroup") {
-        globals.cgroup_manager = CgroupManager::Systemd;
-    }
-    if let Some(manager) = parsed.value("cgroup-manager") {
-        globals.cgroup_manager = match manager.to_bytes() {
-            b"cgroupfs" => CgroupManager::Cgroupfs,
-            b"systemd" => CgroupManager::Systemd,
-            b"disabled" => CgroupManager::Disabled,
-            _ => {
-                return Err(bad_value(
-                    manager,
-                    "cgroup-manager",
-                    ": cgroupfs, systemd or disabled",
-                ));
+        root: options.value("root"),
+        cgroup_manager: match manager {
+            0 if options.value("cgroup-manager").is_none() && options.is_on("systemd-cgroup") => {
+                CgroupManager::Systemd
             }
-        };
-    }
-    if let Some(rootless) = parsed.value("rootless") {
-        globals.rootless = match (rootless.to_bytes(), boolean(rootless.to_bytes())) {
-            (b"auto", _) => Rootless::Auto,
-            (_, Some(true)) => Rootless::True,
-            (_, Some(false)) => Rootless::False,
-            _ => return Err(bad_value(rootless, "rootless", ": true, false or auto")),
-        };
-    }
-    Ok((globals, parsed))
+            0 => CgroupManager::Cgroupfs,
+            1 => CgroupManager::Systemd,
+            _ => CgroupManager::Disabled,
+        },
+    })
 }
 
-fn after_options(globals: Globals, options: &Parsed, top: Section, mut voice: Voice) -> i32 {
+fn after_options(globals: Globals, options: &Parsed, top: &Row, mut voice: Voice) -> i32 {
     let args = globals.args;
     if options.is_on("version") {
-        return end(
-            &voice,
-            help::version(args.get(0).unwrap_or_default().to_bytes()).map(|()| 0),
-            top,
-        );
+        let printed = help::version(args.get(0).unwrap_or_default().to_bytes());
+        return end(&voice, printed.map(|()| 0));
     }
     let Some(verb) = args.get(options.next).filter(|_| !options.is_on("help")) else {
-        return end(&voice, help::print(None, top).map(|()| 0), top);
+        return end(&voice, help::print(None, top).map(|()| 0));
     };
     let verb = if verb == c"h" { c"help" } else { verb };
     let Some(section) = section(verb.to_bytes()).filter(|section| !section.name.is_empty()) else {
-        voice.error(&[b"No help topic for '", verb.to_bytes(), b"'"]);
+        voice.error(NO_TOPIC, &[verb.to_bytes()]);
         return NO_VERB;
     };
-    let parsed = match parse(args, options.next.saturating_add(1), section, false) {
-        Ok(parsed) if parsed.is_on("help") => {
-            return end(&voice, help::print(None, section).map(|()| 0), section);
-        }
-        Ok(parsed) => parsed,
-        Err(wrong) => return wrong_usage(&voice, wrong, section),
-    };
+    let parsed = parse(args, options.next.saturating_add(1), &section, false);
+    if parsed.wrong.is_some() {
+        return wrong_usage(&mut voice, parsed.wrong.as_ref(), &section);
+    }
+    if parsed.is_on("help") {
+        return end(&voice, help::print(None, &section).map(|()| 0));
+    }
     if let Err(wrong) = section.check_count(parsed.count) {
-        return wrong_usage(&voice, wrong, section);
+        return wrong_usage(&mut voice, Some(&wrong), &section);
     }
     voice.verb = section.name;
     voice.id = parsed.operand(0).unwrap_or_default().to_bytes();
-    let call = Call {
+    let mut call = Call {
         globals,
         parsed,
         voice,
     };
     let result = match section.name {
-        "create" => create::create(&call),
-        "run" => create::run(&call),
-        "start" => start::start(&call),
-        "state" => state::state(&call),
-        "kill" => kill::kill(&call),
-        "delete" => delete::delete(&call),
-        "list" => list::list(&call),
-        "spec" => spec::spec(&call),
-        _ => help_verb(&call, top),
+        b"create" => create::create(&mut call),
+        b"run" => create::run(&mut call),
+        b"start" => start::start(&mut call),
+        b"state" => state::state(&call),
+        b"kill" => kill::kill(&call),
+        b"delete" => delete::delete(&call),
+        b"list" => list::list(&mut call),
+        b"spec" => spec::spec(&call),
+        _ => help_verb(&call),
     };
-    end(&call.voice, result, section)
+    if call.parsed.wrong.is_some() {
+        return wrong_usage(&mut call.voice, call.parsed.wrong.as_ref(), &section);
+    }
+    end(&call.voice, result)
 }
 
+const NO_TOPIC: &str = "No help topic for '%'";
+
 /// `help` and `help VERB`.
-fn help_verb(call: &Call, top: Section) -> Result<i32, Stop> {
+fn help_verb(call: &Call) -> Result<i32, Fault> {
     let verb = call.id().to_bytes();
     let Some(section) = section(verb) else {
-        call.voice.error(&[b"No help topic for '", verb, b"'"]);
+        call.voice.error(NO_TOPIC, &[verb]);
         return Ok(NO_VERB);
     };
-    help::print(None, if verb.is_empty() { top } else { section })?;
+    help::print(None, &section)?;
     Ok(0)
 }
 
 /// Says what went wrong, if anything, and makes the exit code of it.
-fn end<E: Into<Stop>>(voice: &Voice, result: Result<i32, E>, section: Section) -> i32 {
-    match result.map_err(Into::into) {
-        Ok(code) => code,
-        Err(Stop::Failure(failure)) => {
-            voice.failure(&failure);
-            FAILED
-        }
-        Err(Stop::Misuse(wrong)) => wrong_usage(voice, wrong, section),
-    }
+fn end(voice: &Voice, result: Result<i32, Fault>) -> i32 {
+    result.unwrap_or_else(|fault| {
+        voice.failure(fault);
+        FAILED
+    })
 }
 
 /// Help on standard output, and the one error record.
-fn wrong_usage(voice: &Voice, Misuse(pieces): Misuse, section: Section) -> i32 {
-    let _ = help::print(Some(&pieces), section);
-    let voice = Voice { verb: "", ..*voice };
-    voice.error(&pieces);
+fn wrong_usage(voice: &mut Voice, wrong: Option<&Misuse>, section: &Row) -> i32 {
+    let _ = help::print(wrong, section);
+    if let Some(Misuse(text, words)) = wrong {
+        voice.verb = b"";
+        voice.error(text, words);
+    }
     FAILED
 }

@@ -1,7 +1,7 @@
 //! `spec`: writes a config.json to start from. It is kept without white space and laid out on the way.
 #![forbid(unsafe_code)]
 
-use super::{Call, Stop};
+use super::Call;
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
 use crate::say::Line;
 use rustix::fs::{CWD, Mode, OFlags, openat, statfs};
@@ -63,7 +63,7 @@ static TEMPLATE: [(When, &str); 14] = [
 ];
 
 /// `spec`.
-pub(super) fn spec(call: &Call) -> Result<i32, Stop> {
+pub(super) fn spec(call: &Call) -> Result<i32, Fault> {
     let at = At::Place(Place::ConfigFile);
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let bundle = call.parsed.value("bundle").unwrap_or(c".");
@@ -71,7 +71,7 @@ pub(super) fn spec(call: &Call) -> Result<i32, Stop> {
         openat(CWD, bundle, directory, Mode::empty()).step_at(Step::OpenBundle, At::Nothing)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = match openat(&bundle, c"config.json", flags, Mode::from_raw_mode(0o666)) {
-        Err(Errno::EXIST) => return Err(Fault::rule(Step::WriteSpec, Rule::FileExists, at).into()),
+        Err(Errno::EXIST) => return Err(Fault::rule(Step::WriteSpec, Rule::FileExists, at)),
         opened => opened.step_at(Step::WriteSpec, at)?,
     };
     let mut buffer = [0; 1024];

@@ -1,23 +1,24 @@
 //! `start`: lets a created container go.
 #![forbid(unsafe_code)]
 
-use super::{Call, Stop};
+use super::Call;
 use crate::error::{At, Errno, Fault, Rule, Step};
-use crate::plan::Told;
 use crate::run;
 
 /// `start ID`.
-pub(super) fn start(call: &Call) -> Result<i32, Stop> {
-    let globals = &call.globals;
-    let mut program: &'static [u8] = &[];
-    run::start(globals.args, globals.root, call.id(), &mut program).map_err(|mut fault| {
-        if fault.step() == Step::OpenStateRoot && fault.errno() == Some(Errno::NOENT) {
-            fault = Fault::rule(Step::FindContainer, Rule::NoContainer, At::Nothing);
+pub(super) fn start(call: &mut Call) -> Result<i32, Fault> {
+    let (globals, id) = (&call.globals, call.id());
+    let program = &mut call.voice.scene.program;
+    match run::start(globals.args, globals.root, id, program) {
+        Err(fault)
+            if fault.step() == Step::OpenStateRoot && fault.errno() == Some(Errno::NOENT) =>
+        {
+            Err(Fault::rule(
+                Step::FindContainer,
+                Rule::NoContainer,
+                At::Nothing,
+            ))
         }
-        Told {
-            program,
-            ..fault.into()
-        }
-    })?;
-    Ok(0)
+        started => started.map(|()| 0),
+    }
 }

@@ -1,7 +1,7 @@
 //! `state`: what the specification says a runtime tells about a container; the shape, order and spelling are runc's.
 #![forbid(unsafe_code)]
 
-use super::{Call, Stop};
+use super::Call;
 use crate::cgroup;
 use crate::error::At;
 use crate::error::{Context, Errno, Fault, Rule, Step};
@@ -10,7 +10,7 @@ use crate::state::{Boot, Record, Root, Status, buffer};
 use crate::sys::memory::TakeOnce;
 
 /// `state ID`.
-pub(super) fn state(call: &Call) -> Result<i32, Stop> {
+pub(super) fn state(call: &Call) -> Result<i32, Fault> {
     let root = open_root(call, Step::FindContainer)?;
     let dir = root.find(call.id())?;
     let record = dir.load(buffer().unwrap_or_default())?;

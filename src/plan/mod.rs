@@ -24,7 +24,6 @@ use process::Process;
 use route::Namespaces;
 
 use crate::cgroup::CgroupPlan;
-use crate::error::Fault;
 use crate::limits::{OPS, SYSCTLS};
 
 /// A container as it is going to be.
@@ -79,28 +78,15 @@ impl Plan {
     }
 }
 
-/// A fault, with what its numbers point into.
-#[derive(Clone, Copy)]
-pub struct Told {
-    /// What went wrong.
-    pub fault: Fault,
-    /// config.json as far as it was read.
-    pub doc: &'static [u8],
-    /// The plan as far as it was made.
+/// What the numbers of a fault point into, as far as it exists yet.
+#[derive(Clone, Copy, Default)]
+pub struct Scene {
+    /// config.json as far as it was read, for `At::Byte`.
+    pub document: &'static [u8],
+    /// The plan as far as it was made, for `At::Arena` and `At::Op`.
     pub plan: Option<&'static Plan>,
-    /// The program of a container that was planned by another process.
+    /// The program of a container that was planned by another process, for `Step::Exec`.
     pub program: &'static [u8],
-}
-
-impl From<Fault> for Told {
-    fn from(fault: Fault) -> Self {
-        Self {
-            fault,
-            doc: &[],
-            plan: None,
-            program: &[],
-        }
-    }
 }
 
 impl Default for Plan {

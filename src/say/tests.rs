@@ -4,25 +4,25 @@
 use super::{Line, LogFormat, Scene, record, sentence};
 use crate::error::{At, Cause, Errno, Fault, Place, Rule, Step};
 use crate::limits::Limit;
-use crate::plan::arena::Arena;
+use crate::plan::Plan;
 
-/// The sentence of a fault, with an arena that holds `foo` at 1.
+/// The sentence of a fault, with a plan that holds `foo` at 1.
 fn said(step: Step, cause: Cause, at: At) -> String {
-    static ARENA: crate::sys::memory::TakeOnce<Arena> =
-        crate::sys::memory::TakeOnce::new(Arena::new());
-    static READY: std::sync::OnceLock<&'static Arena> = std::sync::OnceLock::new();
-    let arena = READY.get_or_init(|| {
-        let arena = ARENA.take().unwrap();
-        arena.push(b"foo").unwrap();
-        arena
+    static PLAN: crate::sys::memory::TakeOnce<Plan> =
+        crate::sys::memory::TakeOnce::new(Plan::new());
+    static READY: std::sync::OnceLock<&'static Plan> = std::sync::OnceLock::new();
+    let plan = READY.get_or_init(|| {
+        let plan = PLAN.take().unwrap();
+        plan.arena.push(b"foo").unwrap();
+        plan
     });
     let scene = Scene {
-        arena: Some(arena),
+        plan: Some(plan),
         ..Scene::default()
     };
     let mut buffer = [0; 512];
     let mut line = Line::new(&mut buffer);
-    sentence(&mut line, &Fault::placed(step, cause, at), &scene);
+    sentence(&mut line, Fault::placed(step, cause, at), &scene);
     String::from_utf8(line.into_bytes().to_vec()).unwrap()
 }
 

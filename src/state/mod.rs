@@ -22,5 +22,5 @@ mod writer;
 pub use dir::{Dir, START_SOCKET, Status};
 pub use owner::user_name;
 pub use process::Live;
-pub use record::{Boot, Identity, Intent, Record};
+pub use record::{Boot, Identity, Intent, Record, decimal};
 pub use root::{Root, buffer, check_id};

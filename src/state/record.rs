@@ -234,7 +234,8 @@ fn position(bytes: &[u8], byte: u8) -> Option<usize> {
 }
 
 /// An unsigned decimal number: digits only, at least one, within 64 bits.
-pub(super) fn decimal(text: &[u8]) -> Option<u64> {
+#[must_use]
+pub fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }

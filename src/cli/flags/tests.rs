@@ -1,34 +1,38 @@
 //! Command lines and what they mean.
 #![forbid(unsafe_code)]
 
-use super::{FLAGS, Misuse, Parsed, parse, section, sections};
+use super::{FLAGS, Misuse, parse, section, sections};
 use crate::sys::args::Args;
 
-/// Parses words as the arguments of `create`, `run`, …
-fn parsed(verb: &str, words: &[&str]) -> Result<Parsed, Misuse> {
-    parse(Args::of(words), 0, section(verb.as_bytes()).unwrap(), false)
-}
-
-/// All flags and operands, in the order of the command line.
+/// All flags and operands, in the order of the command line, of words as the arguments of `create`, `run`, …
 fn shown(verb: &str, words: &[&str]) -> String {
-    match parsed(verb, words) {
-        Err(Misuse(pieces)) => String::from_utf8(pieces.concat()).unwrap(),
-        Ok(parsed) => {
-            let mut text: Vec<String> = Vec::new();
-            for given in &parsed.given {
-                let value = given.value.map(|value| value.to_str().unwrap());
-                text.push(format!(
-                    "{}={}",
-                    given.long,
-                    value.map_or(given.on.to_string(), str::to_owned)
-                ));
-            }
-            for operand in &parsed.operands {
-                text.push(operand.to_str().unwrap().to_owned());
-            }
-            text.join(" ")
+    let section = section(verb.as_bytes()).unwrap();
+    let parsed = parse(Args::of(words), 0, &section, false);
+    if let Some(wrong) = parsed.wrong {
+        return sentence(wrong);
+    }
+    let mut text: Vec<String> = Vec::new();
+    for given in &parsed.given {
+        let name = std::str::from_utf8(given.name).unwrap();
+        let value = given.value.map(|value| value.to_str().unwrap());
+        if section.flag(given.name).unwrap().third.is_empty() {
+            assert_eq!(value.unwrap_or(""), "");
+            text.push(format!("{name}={}", parsed.is_on(name)));
+        } else {
+            text.push(format!("{name}={}", value.unwrap()));
         }
     }
+    for operand in &parsed.operands {
+        text.push(operand.to_str().unwrap().to_owned());
+    }
+    text.join(" ")
+}
+
+fn sentence(Misuse(text, words): Misuse) -> String {
+    let mut buffer = [0; 256];
+    let mut line = crate::say::Line::new(&mut buffer);
+    line.fill(text, &words);
+    String::from_utf8(line.bytes().to_vec()).unwrap()
 }
 
 #[test]
@@ -130,8 +134,8 @@ fn wrong_lines() {
 #[test]
 fn options_before_the_verb_end_there() {
     let words = ["--root", "/r", "--log=l", "create", "--debug", "x"];
-    let parsed =
-        parse(Args::of(&words), 0, section(b"").unwrap(), true).unwrap_or_else(|_| panic!());
+    let parsed = parse(Args::of(&words), 0, &section(b"").unwrap(), true);
+    assert_eq!(parsed.wrong, None);
     assert_eq!(parsed.next, 3);
     assert_eq!(parsed.value("root"), Some(c"/r"));
     assert_eq!(parsed.value("log"), Some(c"l"));
@@ -142,7 +146,7 @@ fn options_before_the_verb_end_there() {
 fn counts() {
     let said = |verb: &str, count| match section(verb.as_bytes()).unwrap().check_count(count) {
         Ok(()) => String::new(),
-        Err(Misuse(pieces)) => String::from_utf8(pieces.concat()).unwrap(),
+        Err(wrong) => sentence(wrong),
     };
     assert_eq!(said("create", 1), "");
     assert_eq!(
@@ -162,24 +166,45 @@ fn counts() {
 
 #[test]
 fn the_table_is_well_formed() {
-    assert_eq!(section(b"").unwrap().name, "");
+    assert_eq!(section(b"").unwrap().name, b"");
     assert!(section(b"nonsense").is_none());
     for section in sections() {
         assert!(section.flags().count() <= FLAGS);
         assert!(section.flag(b"help").is_some() && section.flag(b"h").is_some());
-        assert!(section.least <= section.most && section.summary().next().is_some());
+        assert!(section.third.len() == 2 && section.third[0] <= section.third[1]);
+        assert!(section.summary().next().is_some());
         for flag in section.flags() {
             assert!(
-                flag.short.len() <= 1 && flag.long.len() > 1 && flag.summary().next().is_some()
+                flag.second.len() <= 1 && flag.name.len() > 1 && flag.summary().next().is_some()
             );
             assert!(flag.summary().last() != Some('.'));
         }
     }
-    assert_eq!(
-        super::TABLE
+    assert_eq!(super::BOOLEANS.split(' ').count(), 2 * super::TRUE);
+    assert!(
+        std::str::from_utf8(super::TABLE)
+            .unwrap()
             .lines()
-            .filter(|line| line.split('|').count() < 3)
-            .count(),
-        0
+            .all(|line| line.split('|').count() == 3)
     );
+}
+
+#[test]
+fn choices() {
+    let section = section(b"list").unwrap();
+    for (word, expected) in [
+        ("json", Some(1)),
+        ("table", Some(0)),
+        ("", Some(2)),
+        ("x", None),
+    ] {
+        let mut parsed = parse(Args::of(&["-f", word]), 0, &section, false);
+        assert_eq!(
+            parsed.choice("format", "table json ", "table or json"),
+            expected
+        );
+        let said = parsed.wrong.map(sentence);
+        let wrong = "invalid value \"x\" for flag -format: table or json";
+        assert_eq!(said.as_deref(), expected.is_none().then_some(wrong));
+    }
 }
