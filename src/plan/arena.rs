@@ -30,8 +30,18 @@ impl Str {
 }
 
 /// The block. Byte 0 is the NUL of [`Str::EMPTY`].
+///
+/// It remembers the first thing that went wrong, so that whoever fills it asks once, at the end. A string is put
+/// together at the free end and then closed.
 pub struct Arena<const N: usize = ARENA_BYTES> {
+    /// Where the last string's NUL is.
     used: usize,
+    /// Bytes of the string that is being put together.
+    open: usize,
+    /// What is wrong with that one.
+    broken: Option<Fault>,
+    /// The first fault of all.
+    fault: Option<Fault>,
     bytes: [u8; N],
 }
 
@@ -47,157 +57,218 @@ impl<const N: usize> Arena<N> {
     pub const fn new() -> Self {
         Self {
             used: 0,
+            open: 0,
+            broken: None,
+            fault: None,
             bytes: [0; N],
         }
     }
 
-    /// Adds a string.
-    ///
-    /// # Errors
-    ///
-    /// `Limit::ARENA_BYTES`, or `Rule::Nul` for a string with a NUL in it.
-    pub fn push(&mut self, text: &[u8]) -> Result<Str, Fault> {
-        self.push_iter(text.iter().copied())
-    }
-
-    /// Adds a string byte by byte: decoded JSON, or several pieces joined.
-    ///
-    /// # Errors
-    ///
-    /// As [`Arena::push`]; the arena is unchanged then.
-    pub fn push_iter(&mut self, mut text: impl Iterator<Item = u8>) -> Result<Str, Fault> {
-        self.push_each(&mut || text.next())
-    }
-
-    /// The one copy of it for all iterators.
-    fn push_each(&mut self, next: &mut dyn FnMut() -> Option<u8>) -> Result<Str, Fault> {
-        let full = Fault::limit(Step::MakePlan, Limit::ARENA_BYTES, At::Nothing);
-        let start = self.used.max(1);
-        let mut end = start;
-        while let Some(byte) = next() {
-            if byte == 0 {
-                return Err(Fault::rule(Step::MakePlan, Rule::Nul, At::Nothing));
+    /// Adds a byte to the open string.
+    #[inline(never)] // many callers
+    pub fn add(&mut self, byte: u8) {
+        let place = self.used + 1 + self.open;
+        match self.bytes.get_mut(place) {
+            _ if byte == 0 => {
+                self.broken = Some(Fault::rule(Step::MakePlan, Rule::Nul, At::Nothing));
             }
-            *self.bytes.get_mut(end).ok_or(full)? = byte;
-            end += 1;
+            // The NUL has to have room, too.
+            Some(slot) if place + 1 < N => {
+                *slot = byte;
+                self.open += 1;
+            }
+            _ => {
+                self.broken = Some(Fault::limit(
+                    Step::MakePlan,
+                    Limit::ARENA_BYTES,
+                    At::Nothing,
+                ));
+            }
         }
-        // The byte behind may hold a part of an earlier string that was refused.
-        *self.bytes.get_mut(end).ok_or(full)? = 0;
-        let at = u32::try_from(start).map_err(|_| full)?;
-        let len = u32::try_from(end - start).map_err(|_| full)?;
-        self.used = end + 1;
-        Ok(Str { at, len })
+    }
+
+    /// Adds bytes to the open string.
+    #[inline(never)] // many callers
+    pub fn put(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.add(*byte);
+        }
+    }
+
+    /// Adds the decimal digits of a number to the open string.
+    pub fn put_number(&mut self, number: i64) {
+        decimal(number, &mut |digit| self.add(digit));
+    }
+
+    /// The open string as far as it goes.
+    #[must_use]
+    pub fn open(&self) -> &[u8] {
+        let start = self.used + 1;
+        self.bytes.get(start..start + self.open).unwrap_or(&[])
+    }
+
+    /// Shortens the open string.
+    pub fn truncate(&mut self, length: usize) {
+        self.open = self.open.min(length);
+    }
+
+    /// Ends the open string; where it is wrong, that is noted with this place, and it is empty.
+    #[inline(never)] // many callers
+    pub fn close(&mut self, at: At) -> Str {
+        let length = core::mem::take(&mut self.open);
+        if let Some(fault) = self.broken.take() {
+            self.fail(fault.with_at(at));
+            return Str::EMPTY;
+        }
+        let start = self.used + 1;
+        let end = start + length;
+        let (Some(nul), Ok(at), Ok(len)) = (
+            self.bytes.get_mut(end),
+            u32::try_from(start),
+            u32::try_from(length),
+        ) else {
+            self.fail(Fault::limit(Step::MakePlan, Limit::ARENA_BYTES, at));
+            return Str::EMPTY;
+        };
+        // The byte may be a part of an earlier string that was refused.
+        *nul = 0;
+        self.used = end;
+        Str { at, len }
+    }
+
+    /// Adds a string.
+    pub fn push(&mut self, text: &[u8]) -> Str {
+        self.put(text);
+        self.close(At::Nothing)
+    }
+
+    /// Takes back the string that was added last.
+    pub fn take_back(&mut self, last: Str) {
+        self.used = (last.at as usize).saturating_sub(1);
+    }
+
+    /// Notes what is wrong, unless something was before.
+    pub fn fail(&mut self, fault: Fault) {
+        self.fault = self.fault.or(Some(fault));
+    }
+
+    /// Whether all went well; only asked once.
+    ///
+    /// # Errors
+    ///
+    /// `Limit::ARENA_BYTES`, `Rule::Nul` for a string with a NUL in it, or what was given to [`Arena::fail`]: the first.
+    pub fn result(&mut self) -> Result<(), Fault> {
+        self.fault.take().map_or(Ok(()), Err)
     }
 
     /// The bytes of a string without the NUL.
     #[must_use]
+    #[inline(never)] // many callers
     pub fn bytes(&self, text: Str) -> &[u8] {
-        let start = text.at as usize;
-        self.bytes
-            .get(start..start + text.len as usize)
-            .unwrap_or(&[])
+        self.cstr(text).to_bytes()
     }
 
     /// The string as the kernel takes it.
     #[must_use]
+    #[inline(never)] // many callers
     pub fn cstr(&self, text: Str) -> &CStr {
         let start = text.at as usize;
-        let with_nul = self
-            .bytes
-            .get(start..start + text.len as usize + 1)
-            .unwrap_or(&[0]);
-        CStr::from_bytes_with_nul(with_nul).unwrap_or(c"")
+        let with_nul = self.bytes.get(start..start + text.len as usize + 1);
+        let text = with_nul.map(CStr::from_bytes_with_nul);
+        text.and_then(Result::ok).unwrap_or_default()
     }
 
     /// The string that starts at an offset that a fault carries.
     #[must_use]
     pub fn text_at(&self, at: u32) -> &[u8] {
         let rest = self.bytes.get(at as usize..).unwrap_or(&[]);
-        rest.split(|byte| *byte == 0).next().unwrap_or(&[])
+        CStr::from_bytes_until_nul(rest).map_or(&[], CStr::to_bytes)
     }
 
     /// Bytes in use, NULs included.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.used.max(1)
+        self.used + 1
     }
 
     /// The whole block from one string on: `count` strings that were pushed one after another can be walked there.
     #[must_use]
     pub fn from(&self, text: Str) -> &[u8] {
-        self.bytes.get(text.at as usize..self.used).unwrap_or(&[])
+        self.bytes.get(text.at as usize..=self.used).unwrap_or(&[])
     }
 }
 
-/// The decimal digits of a number.
-pub fn decimal(number: i64) -> impl Iterator<Item = u8> + Clone {
-    let mut digits = [0_u8; 20];
-    let mut rest = number.unsigned_abs();
-    let mut len = 0;
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        len += 1;
-        if rest == 0 {
-            break;
-        }
+/// Gives the decimal digits of a number.
+pub fn decimal(number: i64, digit: &mut dyn FnMut(u8)) {
+    if number < 0 {
+        digit(b'-');
     }
-    (number < 0)
-        .then_some(b'-')
-        .into_iter()
-        .chain(digits.into_iter().skip(20 - len))
+    let number = number.unsigned_abs();
+    let mut power = 10_u64.pow(19);
+    while power > 0 {
+        if power <= number || power == 1 {
+            digit(b'0' + u8::try_from(number / power % 10).unwrap_or(0));
+        }
+        power /= 10;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Arena, Str};
-    use crate::error::{Cause, Rule};
+    use crate::error::{At, Cause, Fault, Rule, Step};
     use crate::limits::Limit;
 
     #[test]
     fn decimals() {
+        let mut arena = Arena::<32>::new();
         for number in [0, 7, -7, 10, i64::MAX, i64::MIN] {
-            assert_eq!(
-                super::decimal(number).collect::<Vec<_>>(),
-                number.to_string().as_bytes()
-            );
+            arena.put_number(number);
+            assert_eq!(arena.open(), number.to_string().as_bytes());
+            arena.truncate(0);
         }
     }
 
     #[test]
     fn strings_come_back() {
         let mut arena = Arena::<64>::new();
-        let one = arena.push(b"one").unwrap();
-        let two = arena.push_iter(b"/a".iter().chain(b"/b").copied()).unwrap();
+        let one = arena.push(b"one");
+        arena.put(b"/a/x");
+        arena.truncate(2);
+        arena.add(b'/');
+        assert_eq!(arena.open(), b"/a/");
+        arena.put(b"b");
+        let two = arena.close(At::Nothing);
         assert_eq!((arena.bytes(one), arena.cstr(two)), (&b"one"[..], c"/a/b"));
         assert_eq!(arena.cstr(Str::EMPTY), c"");
         assert_eq!(arena.text_at(two.at + 1), b"a/b");
         assert_eq!(arena.from(one), b"one\0/a/b\0");
+        assert_eq!(arena.result(), Ok(()));
     }
 
     #[test]
     fn a_refused_string_leaves_nothing() {
         let mut arena = Arena::<64>::new();
-        assert_eq!(
-            arena.push(b"long\0er").unwrap_err().cause(),
-            Cause::Rule(Rule::Nul)
-        );
-        let next = arena.push(b"x").unwrap();
+        arena.put(b"long\0er");
+        assert_eq!(arena.close(At::Byte(7)), Str::EMPTY);
+        let next = arena.push(b"x");
         assert_eq!((next.at, arena.cstr(next)), (1, c"x"));
+        arena.fail(Fault::rule(Step::MakePlan, Rule::Never, At::Nothing));
+        let first = Fault::rule(Step::MakePlan, Rule::Nul, At::Byte(7));
+        assert_eq!(arena.result(), Err(first));
     }
 
     #[test]
     fn capacity() {
+        let limit = |arena: &mut Arena<64>| arena.result().map_err(|fault| fault.cause());
         let mut arena = Arena::<64>::new();
-        let fits = [b'x'; 62];
+        arena.push(&[b'x'; 63]);
+        assert_eq!(limit(&mut arena), Err(Cause::Limit(Limit::ARENA_BYTES)));
         assert_eq!(
-            arena.push(&[b'x'; 63]).unwrap_err().cause(),
-            Cause::Limit(Limit::ARENA_BYTES)
+            (arena.push(&[b'x'; 62]).len, limit(&mut arena)),
+            (62, Ok(()))
         );
-        assert_eq!(arena.push(&fits).unwrap().len, 62);
-        assert_eq!(
-            arena.push(b"").unwrap_err().cause(),
-            Cause::Limit(Limit::ARENA_BYTES)
-        );
+        arena.push(b"");
+        assert_eq!(limit(&mut arena), Err(Cause::Limit(Limit::ARENA_BYTES)));
     }
 }

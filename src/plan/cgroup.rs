@@ -128,7 +128,7 @@ fn places(
             .push(host.controllers, host.mount, &[below, wanted.path])?;
         let row = plan.hierarchies.get(n);
         let dir = row.map_or(&b""[..], |row| row.dir.to_bytes());
-        let name = arena.push(dir)?;
+        let name = arena.push(dir);
         plan.hierarchies.name(n, name.at);
     }
     Ok(())

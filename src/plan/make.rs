@@ -1,12 +1,12 @@
 //! From a checked document and the facts about the host to a [`Plan`]: the table of contents.
 #![forbid(unsafe_code)]
 
-use super::arena::Arena;
+use super::arena::Str;
+use super::draft::Draft;
 use super::process::Seen;
-use super::route::push;
 use super::{Plan, cgroup, mounts, process, route};
 use crate::cgroup::{Layout, Manager};
-use crate::config::{Config, Pools, Text};
+use crate::config::{Config, Linux, Pools, Text};
 use crate::error::{At, Fault, Rule, Step};
 
 /// What the command line adds to the document.
@@ -47,34 +47,52 @@ pub fn make(
     seen: &mut Seen,
     plan: &mut Plan,
 ) -> Result<(), Fault> {
-    let Source { config, pools, doc } = source;
+    let mut draft = Draft {
+        request,
+        source,
+        plan,
+    };
+    let made = fill(&mut draft, layout, seen);
+    // What was noted on the way comes before what ended it.
+    plan.arena.result().and(made)
+}
+
+fn fill(draft: &mut Draft<'_>, layout: &Layout, seen: &mut Seen) -> Result<(), Fault> {
+    let Draft {
+        request, source, ..
+    } = *draft;
+    let config = source.config;
     refuse_later(config)?;
-    plan.id = plan.arena.push(request.id)?;
-    plan.bundle = plan.arena.push(request.bundle)?;
+    let Some(root) = &config.root else {
+        return Err(Fault::rule(Step::MakePlan, Rule::RootMissing, At::Nothing));
+    };
+    let plan = &mut *draft.plan;
+    plan.id = plan.arena.push(request.id);
+    plan.bundle = plan.arena.push(request.bundle);
     if request.no_pivot {
         plan.root.way = mounts::Way::Move;
     }
-    rootfs(config, doc, request.bundle, plan)?;
-    route::make(config, pools, doc, &mut plan.arena, &mut plan.namespaces)?;
-    plan.hostname = optional(&mut plan.arena, config.hostname, doc)?;
-    plan.domainname = optional(&mut plan.arena, config.domainname, doc)?;
     if !request.no_new_keyring {
-        plan.keyring = Some(
-            plan.arena
-                .push_iter(b"_ses.".iter().chain(request.id).copied())?,
-        );
+        plan.arena.put(b"_ses.");
+        plan.keyring = Some(plan.arena.push(request.id));
     }
-    sysctls(source, plan)?;
+    draft.plan.rootfs = draft.host_path(root.path);
+    draft.plan.hostname = optional(draft, config.hostname);
+    draft.plan.domainname = optional(draft, config.domainname);
+    if let Some(linux) = &config.linux {
+        route::make(draft, linux)?;
+        sysctls(draft, linux);
+    }
     cgroup::make(
         source,
         request.id,
         request.cgroup_manager,
         layout,
-        &mut plan.arena,
-        &mut plan.cgroup,
+        &mut draft.plan.arena,
+        &mut draft.plan.cgroup,
     )?;
-    mounts::make(source, plan)?;
-    process::make(config, pools, doc, &mut plan.arena, seen, &mut plan.process)
+    mounts::make(draft)?;
+    process::make(draft, seen)
 }
 
 /// Refuses what later versions do: never silence.
@@ -111,59 +129,25 @@ fn refuse_later(config: &Config) -> Result<(), Fault> {
     Ok(())
 }
 
-/// `root.path`, absolute or below the bundle.
-fn rootfs(config: &Config, doc: &[u8], bundle: &[u8], plan: &mut Plan) -> Result<(), Fault> {
-    let Some(root) = &config.root else {
-        return Err(Fault::rule(Step::MakePlan, Rule::RootMissing, At::Nothing));
-    };
-    let prefix: &[u8] = if root.path.starts_with(doc, b'/') {
-        b""
-    } else {
-        bundle
-    };
-    let slash = if prefix.is_empty() { None } else { Some(b'/') };
-    let path = prefix
-        .iter()
-        .copied()
-        .chain(slash)
-        .chain(root.path.bytes(doc));
-    plan.rootfs = plan
-        .arena
-        .push_iter(path)
-        .map_err(|fault| fault.or_at(root.path.place()))?;
-    Ok(())
-}
-
-fn optional(
-    arena: &mut Arena,
-    text: Option<Text>,
-    doc: &[u8],
-) -> Result<Option<super::arena::Str>, Fault> {
-    match text {
-        Some(text) if !text.is_empty() => push(arena, text, doc).map(Some),
-        _ => Ok(None),
-    }
+/// A text that says nothing when it is empty.
+fn optional(draft: &mut Draft<'_>, text: Option<Text>) -> Option<Str> {
+    let text = text.filter(|text| !text.is_empty())?;
+    Some(draft.text(text))
 }
 
 /// Names become paths below /proc, where `sys` is: dots are separators, unless the name has slashes, and then dots are dots.
-fn sysctls(source: Source<'_>, plan: &mut Plan) -> Result<(), Fault> {
-    let Some(linux) = &source.config.linux else {
-        return Ok(());
-    };
-    let doc = source.doc;
-    for pair in linux.sysctl.of(&source.pools.sysctl) {
+fn sysctls(draft: &mut Draft<'_>, linux: &Linux) {
+    let Source { pools, doc, .. } = draft.source;
+    for pair in linux.sysctl.of(&pools.sysctl) {
+        let arena = &mut draft.plan.arena;
         let slashes = pair.key.bytes(doc).any(|byte| byte == b'/');
-        let path = pair
-            .key
-            .bytes(doc)
-            .map(|byte| if byte == b'.' && !slashes { b'/' } else { byte });
-        let path = plan
-            .arena
-            .push_iter(b"sys/".iter().copied().chain(path))
-            .map_err(|fault| fault.or_at(pair.key.place()))?;
-        let value = push(&mut plan.arena, pair.value, doc)?;
+        arena.put(b"sys/");
+        for byte in pair.key.bytes(doc) {
+            arena.add(if byte == b'.' && !slashes { b'/' } else { byte });
+        }
+        let path = arena.close(pair.key.place());
+        let value = draft.text(pair.value);
         // The capacity is the parser's own.
-        let _ = plan.sysctls.push((path, value));
+        let _ = draft.plan.sysctls.push((path, value));
     }
-    Ok(())
 }

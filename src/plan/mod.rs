@@ -8,11 +8,11 @@ pub mod arena;
 pub mod cgroup;
 mod cgroup_mounts;
 mod devices;
+pub mod draft;
 pub mod make;
 pub mod mounts;
 pub mod op;
 pub mod options;
-mod paths;
 pub mod process;
 pub mod route;
 

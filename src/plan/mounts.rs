@@ -7,14 +7,13 @@
 use linux_raw_sys::general as k;
 
 use super::arena::Str;
+use super::draft::Draft;
 use super::make::Source;
 use super::op::{Kind, Mount, Op};
 use super::options::{Flags, effect};
-use super::paths::{push_host_path, push_path, push_text};
-use super::{Plan, cgroup_mounts, devices};
-use crate::config::{self, NamespaceKind, Propagation, Text};
+use super::{cgroup_mounts, devices};
+use crate::config::{self, Linux, List, NamespaceKind, Propagation, Text};
 use crate::error::{At, Fault, Rule, Step};
-use crate::limits::Limit;
 
 /// What becomes of the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,74 +74,74 @@ const LXCFS: &[&[u8]] = &[
 ///
 /// # Errors
 ///
-/// A rule at the value that broke it, a capacity.
-pub fn make(source: Source<'_>, plan: &mut Plan) -> Result<(), Fault> {
-    let Source { config, pools, doc } = source;
-    let linux = config.linux.unwrap_or_default();
-    plan.root.path = plan.rootfs;
-    plan.root.masks = !linux.masked_paths.is_empty();
-    if !plan.namespaces.own(NamespaceKind::Mount) {
-        need_namespace(source)?;
-        plan.root.way = Way::Chroot;
-    } else {
-        let (first, last) = propagation(linux.rootfs_propagation);
-        plan.root.propagation = first;
-        if plan.root.way == Way::Move && first & k::MS_PRIVATE != 0 && last == 0 {
+/// A rule at the value that broke it.
+pub fn make(draft: &mut Draft<'_>) -> Result<(), Fault> {
+    let Source { config, pools, .. } = draft.source;
+    let none = Linux::default();
+    let linux = config.linux.as_ref().unwrap_or(&none);
+    let root = &mut draft.plan.root;
+    root.path = draft.plan.rootfs;
+    root.masks = !linux.masked_paths.is_empty();
+    let (first, last) = propagation(linux.rootfs_propagation);
+    if draft.plan.namespaces.own(NamespaceKind::Mount) {
+        root.propagation = first;
+        if root.way == Way::Move && first & k::MS_PRIVATE != 0 && last == 0 {
             return Err(rule(Rule::PrivateNoPivot, At::Byte(linux.at)));
         }
+    } else {
+        need_namespace(draft.source, linux)?;
+        root.way = Way::Chroot;
     }
     for mount in config.mounts.of(&pools.mounts) {
-        one(source, mount, plan)?;
+        one(draft, mount)?;
     }
-    devices::make(source, plan)?;
+    devices::make(draft, linux);
     if let Some(process) = &config.process
         && !process.cwd.is_empty()
     {
-        let path = push_path(plan, process.cwd, doc)?;
-        if plan.arena.bytes(path) != b"/" {
-            push(plan, Op::Directory { path })?;
+        let path = draft.path(process.cwd);
+        if draft.plan.arena.bytes(path) != b"/" {
+            draft.op(Op::Directory { path });
         }
     }
-    plan.root.before = u32::try_from(plan.ops.len()).unwrap_or(u32::MAX);
-    after(source, plan)
-}
-
-/// The operations after pivot_root.
-fn after(source: Source<'_>, plan: &mut Plan) -> Result<(), Fault> {
-    let Source { config, pools, doc } = source;
-    let linux = config.linux.unwrap_or_default();
-    let (_, last) = propagation(linux.rootfs_propagation);
-    if last != 0 && plan.root.way != Way::Chroot {
-        push(plan, Op::Propagation { flags: last })?;
+    let before = draft.plan.ops.len();
+    draft.plan.root.before = u32::try_from(before).unwrap_or(u32::MAX);
+    if last != 0 && draft.plan.root.way != Way::Chroot {
+        draft.op(Op::Propagation { flags: last });
     }
-    for text in linux.readonly_paths.of(&pools.paths) {
-        let path = push_path(plan, *text, doc)?;
-        push(plan, Op::Readonly { path })?;
-    }
-    for text in linux.masked_paths.of(&pools.paths) {
-        let path = push_path(plan, *text, doc)?;
-        push(plan, Op::Mask { path })?;
-    }
-    // What had to stay writable until everything was made in it; the root comes last.
-    for place in 0..plan.root.before as usize {
-        if let Some(Op::Mount(mount)) = plan.ops.get(place)
-            && mount.seal
-        {
-            let path = mount.target;
-            push(plan, Op::Seal { path })?;
-        }
-    }
-    if config.root.is_some_and(|root| root.readonly) {
-        let path = plan.arena.push(b"/")?;
-        push(plan, Op::Seal { path })?;
-    }
+    after(draft, linux);
     Ok(())
 }
 
+/// The operations after pivot_root on single paths.
+fn after(draft: &mut Draft<'_>, linux: &Linux) {
+    let Source { config, pools, .. } = draft.source;
+    for text in linux.readonly_paths.of(&pools.paths) {
+        let path = draft.path(*text);
+        draft.op(Op::Readonly { path });
+    }
+    for text in linux.masked_paths.of(&pools.paths) {
+        let path = draft.path(*text);
+        draft.op(Op::Mask { path });
+    }
+    // What had to stay writable until everything was made in it; the root comes last.
+    for place in 0..draft.plan.root.before as usize {
+        if let Some(Op::Mount(mount)) = draft.plan.ops.get(place)
+            && mount.seal
+        {
+            let path = mount.target;
+            draft.op(Op::Seal { path });
+        }
+    }
+    if config.root.is_some_and(|root| root.readonly) {
+        let path = draft.plan.arena.push(b"/");
+        draft.op(Op::Seal { path });
+    }
+}
+
 /// Without a mount namespace of its own a container cannot have mounts: they would be the host's.
-fn need_namespace(source: Source<'_>) -> Result<(), Fault> {
+fn need_namespace(source: Source<'_>, linux: &Linux) -> Result<(), Fault> {
     let Source { config, pools, .. } = source;
-    let linux = config.linux.unwrap_or_default();
     let mount = config.mounts.of(&pools.mounts).first();
     let mount = mount.map(|mount| At::Byte(mount.at));
     let path = |list: config::List| list.of(&pools.paths).first().map(|text| text.place());
@@ -173,31 +172,22 @@ fn propagation(asked: Option<Propagation>) -> (u32, u32) {
 }
 
 /// Plans one entry of `mounts`.
-fn one(source: Source<'_>, entry: &config::Mount, plan: &mut Plan) -> Result<(), Fault> {
-    let Source { pools, doc, .. } = source;
-    let options = entry.options.of(&pools.mount_options);
+fn one(draft: &mut Draft<'_>, entry: &config::Mount) -> Result<(), Fault> {
+    let doc = draft.source.doc;
     let at = At::Byte(entry.at);
-    let mut flags = Flags::default();
-    for option in options {
-        if let Some(effect) = known(*option, doc)
-            && !flags.add(effect)
-        {
-            return Err(rule(Rule::TooManyPropagations, option.place()));
-        }
-    }
+    let (flags, data, foreign) = options(draft, entry.options);
     if flags.id_map || !entry.uid_mappings.is_empty() {
         return Err(rule(Rule::LaterIdMap, at));
     }
-    let target = push_path(plan, entry.destination, doc)?;
+    let target = draft.path(entry.destination);
     let kind = entry.kind.unwrap_or_default();
     let bind = flags.bind != 0;
-    check_target(plan.arena.bytes(target), bind, kind.is(doc, b"proc"))
+    check_target(draft.plan.arena.bytes(target), bind, kind.is(doc, b"proc"))
         .map_err(|broken| rule(broken, entry.destination.place()))?;
-    let data = data(options, doc, plan)?;
-    if bind && !data.is_empty() {
-        let place = options.iter().find(|option| is_data(**option, doc));
-        let place = place.map_or(at, |option| option.place());
-        return Err(rule(Rule::BindHasData, place));
+    if let Some(option) = foreign
+        && bind
+    {
+        return Err(rule(Rule::BindHasData, option));
     }
     let mut mount = Mount {
         kind: Kind::New,
@@ -215,48 +205,43 @@ fn one(source: Source<'_>, entry: &config::Mount, plan: &mut Plan) -> Result<(),
         rec_clear: flags.rec_clear,
         propagation: flags.propagation,
     };
+    let given = entry.source.filter(|text| !text.is_empty());
     if flags.remount {
         mount.kind = Kind::Remount;
         mount.set |= flags.bind & k::MS_BIND;
-        return push(plan, Op::Mount(mount));
-    }
-    if bind {
-        let text = entry.source.filter(|text| !text.is_empty());
-        let text = text.ok_or(rule(Rule::BindNeedsSource, at))?;
+    } else if bind {
         mount.kind = Kind::Bind;
-        mount.source = push_host_path(plan, text, doc)?;
-        return push(plan, Op::Mount(mount));
-    }
-    if kind.is_empty() {
+        let text = given.ok_or(rule(Rule::BindNeedsSource, at))?;
+        mount.source = draft.host_path(text);
+    } else if kind.is_empty() {
         return Err(rule(Rule::MountNeedsType, at));
-    }
-    if kind.is(doc, b"bind") {
+    } else if kind.is(doc, b"bind") {
         return Err(rule(Rule::TypeBind, kind.place()));
+    } else {
+        mount.fstype = draft.text(kind);
+        mount.source = match given {
+            Some(text) => draft.text(text),
+            None => mount.fstype,
+        };
+        return new(draft, entry, mount);
     }
-    new(source, entry, kind, mount, plan)
+    draft.op(Op::Mount(mount));
+    Ok(())
 }
 
 /// Plans a new file system.
-fn new(
-    source: Source<'_>,
-    entry: &config::Mount,
-    kind: Text,
-    mut mount: Mount,
-    plan: &mut Plan,
-) -> Result<(), Fault> {
-    let Source { pools, doc, .. } = source;
-    mount.fstype = push_text(plan, kind, doc)?;
-    let given = entry.source.filter(|text| !text.is_empty());
-    mount.source = match given {
-        Some(text) => push_text(plan, text, doc)?,
-        None => mount.fstype,
-    };
-    let fstype = plan.arena.bytes(mount.fstype);
+fn new(draft: &mut Draft<'_>, entry: &config::Mount, mut mount: Mount) -> Result<(), Fault> {
+    let Source { pools, doc, .. } = draft.source;
+    let arena = &draft.plan.arena;
+    let fstype = arena.bytes(mount.fstype);
     let tmpfs = fstype == b"tmpfs";
     match fstype {
         b"proc" => mount.kind = Kind::Proc,
         b"sysfs" => mount.kind = Kind::Sysfs,
-        b"cgroup" => return cgroup_mounts::plan(mount, plan),
+        b"cgroup" => {
+            cgroup_mounts::plan(draft, mount);
+            return Ok(());
+        }
         _ => {}
     }
     if mount.copy_up && !tmpfs {
@@ -269,11 +254,12 @@ fn new(
             .any(|option| option.bytes(doc).take(5).eq(*b"mode="));
     }
     // Mount points and nodes are made in it before it can be read-only.
-    if mount.set & k::MS_RDONLY != 0 && (tmpfs || plan.arena.bytes(mount.target) == b"/dev") {
+    if mount.set & k::MS_RDONLY != 0 && (tmpfs || arena.bytes(mount.target) == b"/dev") {
         mount.set &= !k::MS_RDONLY;
         mount.seal = true;
     }
-    push(plan, Op::Mount(mount))
+    draft.op(Op::Mount(mount));
+    Ok(())
 }
 
 /// Where nothing may be mounted: "/", and /proc for anything but procfs and the files that lxcfs gives. Whether what is
@@ -304,26 +290,34 @@ fn known(option: Text, doc: &[u8]) -> Option<super::options::Effect> {
     effect(word.get(..length)?)
 }
 
-/// Whether an option goes to the file system; an empty one says nothing.
-fn is_data(option: Text, doc: &[u8]) -> bool {
-    !option.is_empty() && known(option, doc).is_none()
-}
-
-/// The options of the file system, joined with commas.
-fn data(options: &[Text], doc: &[u8], plan: &mut Plan) -> Result<Str, Fault> {
-    let mut own = options.iter().filter(|option| is_data(**option, doc));
-    let Some(first) = own.next() else {
-        return Ok(Str::EMPTY);
+/// Reads the options of a mount: the flags; those of the file system, joined with commas; the place of the first of them.
+fn options(draft: &mut Draft<'_>, options: List) -> (Flags, Str, Option<At>) {
+    let Source { pools, doc, .. } = draft.source;
+    let mut flags = Flags::default();
+    let mut foreign: Option<At> = None;
+    for option in options.of(&pools.mount_options) {
+        match known(*option, doc) {
+            Some(effect) => {
+                if !flags.add(effect) {
+                    draft.refuse(Rule::TooManyPropagations, option.place());
+                }
+            }
+            // It says nothing.
+            None if option.is_empty() => {}
+            None => {
+                if foreign.is_some() {
+                    draft.plan.arena.add(b',');
+                }
+                foreign = foreign.or(Some(option.place()));
+                draft.put(*option);
+            }
+        }
+    }
+    let data = match foreign {
+        Some(at) => draft.plan.arena.close(at),
+        None => Str::EMPTY,
     };
-    let rest = own.flat_map(|option| core::iter::once(b',').chain(option.bytes(doc)));
-    let all = plan.arena.push_iter(first.bytes(doc).chain(rest));
-    all.map_err(|fault| fault.or_at(first.place()))
-}
-
-/// Adds an operation.
-pub(super) fn push(plan: &mut Plan, op: Op) -> Result<(), Fault> {
-    let full = Fault::limit(Step::MakePlan, Limit::OPS, At::Nothing);
-    plan.ops.push(op).map_err(|_| full)
+    (flags, data, foreign)
 }
 
 fn rule(rule: Rule, at: At) -> Fault {

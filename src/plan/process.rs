@@ -4,10 +4,11 @@
 use heapless::Vec;
 use rustix::thread::Gid;
 
-use super::arena::{Arena, Str, decimal};
-use super::route::push;
-use crate::config::Pools;
-use crate::config::{Capabilities, Config, ConsoleSize, Linux, Rlimit, Scheduler, Text};
+use super::Plan;
+use super::arena::Str;
+use super::draft::Draft;
+use super::make::Source;
+use crate::config::{Capabilities, ConsoleSize, Linux, Rlimit, Scheduler, Text};
 use crate::error::{At, Fault, Rule, Step};
 use crate::limits::{ARG_BYTES, ENV, GROUPS, Limit};
 
@@ -25,6 +26,14 @@ impl Words {
         first: Str::EMPTY,
         count: 0,
     };
+
+    /// Adds a string that lies behind the last one.
+    fn add(&mut self, word: Str) {
+        if self.count == 0 {
+            self.first = word;
+        }
+        self.count += 1;
+    }
 }
 
 /// The capability sets of the process: bit N of a set is capability N.
@@ -148,19 +157,13 @@ impl Default for Process {
     }
 }
 
-/// Fills `into` from `process`, `linux.personality` and `linux.memoryPolicy`.
+/// Fills the plan's process from `process`, `linux.personality` and `linux.memoryPolicy`.
 ///
 /// # Errors
 ///
 /// No process; security labels, which this version does not set; too much text.
-pub fn make(
-    config: &Config,
-    pools: &Pools,
-    doc: &[u8],
-    arena: &mut Arena,
-    seen: &mut Seen,
-    into: &mut Process,
-) -> Result<(), Fault> {
+pub fn make(draft: &mut Draft<'_>, seen: &mut Seen) -> Result<(), Fault> {
+    let Source { config, pools, doc } = draft.source;
     let Some(process) = &config.process else {
         return Err(Fault::rule(
             Step::MakePlan,
@@ -171,17 +174,30 @@ pub fn make(
     if let Some(label) = process.apparmor_profile.or(process.selinux_label) {
         return Err(Fault::rule(Step::MakePlan, Rule::LaterLabel, label.place()));
     }
-    let before = arena.used();
-    into.args = words(process.args.of(&pools.args), doc, arena)?;
-    environment(process.env.of(&pools.env), doc, arena, seen, into)?;
-    if arena.used() - before > ARG_BYTES {
+    let before = draft.plan.arena.used();
+    for word in process.args.of(&pools.args) {
+        let word = draft.text(*word);
+        draft.plan.process.args.add(word);
+    }
+    environment(draft, process.env.of(&pools.env), seen);
+    if draft.plan.arena.used() - before > ARG_BYTES {
         return Err(Fault::limit(
             Step::MakePlan,
             Limit::ARG_BYTES,
             At::Byte(process.at),
         ));
     }
-    into.cwd = push(arena, process.cwd, doc)?;
+    let cwd = draft.text(process.cwd);
+    let Plan {
+        arena,
+        process: into,
+        ..
+    } = &mut *draft.plan;
+    into.cwd = cwd;
+    into.oom_score_adj = process.oom_score_adj.map(|score| {
+        arena.put_number(i64::from(score));
+        arena.close(At::Nothing)
+    });
     into.uid = process.user.uid;
     into.gid = process.user.gid;
     into.umask = process.user.umask.unwrap_or(0o022);
@@ -192,7 +208,9 @@ pub fn make(
     let _ = into
         .rlimits
         .extend_from_slice(process.rlimits.of(&pools.rlimits));
-    into.capabilities = process.capabilities.map(Sets::from).unwrap_or_default();
+    if let Some(lists) = process.capabilities {
+        into.capabilities = Sets::from(lists);
+    }
     into.no_new_privileges = process.no_new_privileges;
     into.scheduler = process.scheduler;
     into.io_priority = process
@@ -200,10 +218,6 @@ pub fn make(
         .map(|io| (u32::from(io.class), u32::from(io.priority)));
     into.terminal = process.terminal;
     into.console_size = process.console_size;
-    into.oom_score_adj = process
-        .oom_score_adj
-        .map(|score| arena.push_iter(decimal(i64::from(score))))
-        .transpose()?;
     match &config.linux {
         Some(linux) => machine(linux, doc, into),
         None => Ok(()),
@@ -229,107 +243,73 @@ fn machine(linux: &Linux, doc: &[u8], into: &mut Process) -> Result<(), Fault> {
     Ok(())
 }
 
-fn words(texts: &[Text], doc: &[u8], arena: &mut Arena) -> Result<Words, Fault> {
-    let mut words = Words::NONE;
-    for text in texts {
-        let word = push(arena, *text, doc)?;
-        if words.count == 0 {
-            words.first = word;
-        }
-        words.count += 1;
-    }
-    Ok(words)
-}
-
 /// Which names of the environment have been seen: indexes plus one, by hash of the name. Twice the capacity, so that a
 /// free slot is always near; only as much of it is used (and touched) as the environment is long.
 pub type Seen = [u32; 2 * ENV];
 
 /// The environment, each name once: the last entry of a name wins, as in runc; getenv would take the first.
-fn environment(
-    entries: &[Text],
-    doc: &[u8],
-    arena: &mut Arena,
-    seen: &mut Seen,
-    into: &mut Process,
-) -> Result<(), Fault> {
+fn environment(draft: &mut Draft<'_>, entries: &[Text], seen: &mut Seen) {
+    let doc = draft.source.doc;
     let size = (entries.len() * 2).next_power_of_two();
     let table = seen.get_mut(..size).unwrap_or(&mut []);
     table.fill(0);
     for (index, text) in entries.iter().enumerate().rev() {
-        remember(index, *text, entries, doc, table);
+        if let Some(slot) = slot(*text, entries, doc, table)
+            && *slot == 0
+        {
+            *slot = u32::try_from(index + 1).unwrap_or(0);
+        }
     }
     for (index, text) in entries.iter().enumerate() {
-        if !is_last(index, *text, entries, doc, table) {
+        let last = slot(*text, entries, doc, table);
+        if last.is_none_or(|last| *last as usize != index + 1) {
             continue;
         }
-        let mut bytes = text.bytes(doc);
-        let home = starts_with(text.bytes(doc), b"HOME=");
-        if home && bytes.nth(5).is_none() {
+        let entry = draft.text(*text);
+        let Plan { arena, process, .. } = &mut *draft.plan;
+        match arena.bytes(entry) {
             // An empty HOME is replaced by the one of /etc/passwd.
-            continue;
+            b"HOME=" => {
+                arena.take_back(entry);
+                continue;
+            }
+            [b'H', b'O', b'M', b'E', b'=', ..] => process.has_home = true,
+            [b'P', b'A', b'T', b'H', b'=', ..] => {
+                process.path = Some(Str {
+                    at: entry.at + 5,
+                    len: entry.len - 5,
+                });
+            }
+            _ => {}
         }
-        into.has_home |= home;
-        let entry = push(arena, *text, doc)?;
-        if into.env.count == 0 {
-            into.env.first = entry;
-        }
-        into.env.count += 1;
-        if starts_with(text.bytes(doc), b"PATH=") {
-            into.path = Some(Str {
-                at: entry.at + 5,
-                len: entry.len - 5,
-            });
-        }
+        process.env.add(entry);
     }
-    Ok(())
 }
 
-fn starts_with(mut bytes: impl Iterator<Item = u8>, prefix: &[u8]) -> bool {
-    prefix.iter().all(|byte| bytes.next() == Some(*byte))
-}
-
+/// The bytes of an entry before its '='.
 fn name(text: Text, doc: &[u8]) -> impl Iterator<Item = u8> + use<'_> {
     text.bytes(doc).take_while(|byte| *byte != b'=')
 }
 
-/// The slots where a name may be, starting at its hash (FNV-1a).
-fn slots(text: Text, doc: &[u8], size: usize) -> impl Iterator<Item = usize> + use<> {
-    let hash = name(text, doc).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let start = usize::try_from(hash >> 32).unwrap_or(0);
-    (0..size).map(move |step| (start + step) & (size - 1))
-}
-
-/// Enters an index under its name, unless a later entry has the name.
-fn remember(index: usize, text: Text, entries: &[Text], doc: &[u8], table: &mut [u32]) {
-    for slot in slots(text, doc, table.len()) {
-        let Some(entry) = table.get_mut(slot) else {
-            return;
-        };
-        match entries.get((*entry as usize).wrapping_sub(1)) {
-            None => {
-                *entry = u32::try_from(index + 1).unwrap_or(0);
-                return;
-            }
-            Some(other) if name(*other, doc).eq(name(text, doc)) => return,
-            Some(_) => {}
-        }
+/// The slot of the table where the name of an entry is, or a free one where it belongs.
+#[inline(never)] // two callers
+fn slot<'t>(text: Text, entries: &[Text], doc: &[u8], table: &'t mut [u32]) -> Option<&'t mut u32> {
+    // FNV-1a.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in name(text, doc) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
-}
-
-/// Whether this index is the one that was entered under its name.
-fn is_last(index: usize, text: Text, entries: &[Text], doc: &[u8], table: &[u32]) -> bool {
-    for slot in slots(text, doc, table.len()) {
-        let entry = table.get(slot).map_or(0, |entry| *entry as usize);
-        match entries.get(entry.wrapping_sub(1)) {
-            None => return false,
-            Some(other) if name(*other, doc).eq(name(text, doc)) => return entry == index + 1,
-            Some(_) => {}
+    let mut place = usize::try_from(hash >> 32).unwrap_or(0);
+    for _ in 0..table.len() {
+        place &= table.len() - 1;
+        let index = (*table.get(place)? as usize).wrapping_sub(1);
+        let other = entries.get(index);
+        if other.is_none_or(|other| name(*other, doc).eq(name(text, doc))) {
+            return table.get_mut(place);
         }
+        place += 1;
     }
-    false
+    None
 }
 
 /// "0-3,7" as bits; `None` for anything else, or for a node of 1024 and more.

@@ -6,10 +6,10 @@
 
 use heapless::Vec;
 
-use super::arena::{Arena, Str, decimal};
+use super::arena::{Arena, Str};
+use super::draft::Draft;
 pub use crate::config::NamespaceKind;
-use crate::config::{Config, Namespace, TimeOffset};
-use crate::config::{Pools, Text};
+use crate::config::{Linux, Namespace, TimeOffset};
 use crate::error::{At, Fault, Rule, Step};
 
 /// The way from the runtime to the container's first process.
@@ -104,24 +104,15 @@ fn route(new: Kinds, joined: Kinds) -> Route {
     }
 }
 
-/// Fills `into` from `linux.namespaces` and `linux.timeOffsets`.
+/// Fills the plan's namespaces from `linux.namespaces` and `linux.timeOffsets`.
 ///
 /// # Errors
 ///
-/// A user namespace, which this version does not make; a full arena.
-pub fn make(
-    config: &Config,
-    pools: &Pools,
-    doc: &[u8],
-    arena: &mut Arena,
-    into: &mut Namespaces,
-) -> Result<(), Fault> {
-    let Some(linux) = &config.linux else {
-        return Ok(());
-    };
+/// A user namespace, which this version does not make.
+pub fn make(draft: &mut Draft<'_>, linux: &Linux) -> Result<(), Fault> {
     let mut joined = Kinds::default();
     let mut mount = None;
-    for &Namespace { at, kind, path } in linux.namespaces.of(&pools.namespaces) {
+    for &Namespace { at, kind, path } in linux.namespaces.of(&draft.source.pools.namespaces) {
         if kind == NamespaceKind::User {
             return Err(Fault::rule(
                 Step::MakePlan,
@@ -130,64 +121,49 @@ pub fn make(
             ));
         }
         let Some(path) = path else {
-            into.new = into.new.with(kind);
+            let new = &mut draft.plan.namespaces.new;
+            *new = new.with(kind);
             continue;
         };
         joined = joined.with(kind);
-        let join = Join {
-            kind,
-            path: push(arena, path, doc)?,
-            at,
-        };
+        let path = draft.text(path);
+        let join = Join { kind, path, at };
         if kind == NamespaceKind::Mount {
             // setns to a mount namespace changes what paths mean, so it comes after everything else.
             mount = Some(join);
         } else {
-            let _ = into.joins.push(join);
+            let _ = draft.plan.namespaces.joins.push(join);
         }
     }
+    let namespaces = &mut draft.plan.namespaces;
     if let Some(join) = mount {
-        let _ = into.joins.push(join);
+        let _ = namespaces.joins.push(join);
     }
-    into.route = route(into.new, joined);
+    namespaces.route = route(namespaces.new, joined);
     if let Some(offsets) = linux.time_offsets {
-        let mut text = Vec::new();
-        line(b"monotonic ", offsets.monotonic, &mut text);
-        line(b"boottime ", offsets.boottime, &mut text);
-        into.time_offsets = arena.push(&text)?;
+        let arena = &mut draft.plan.arena;
+        line(b"monotonic ", offsets.monotonic, arena);
+        line(b"boottime ", offsets.boottime, arena);
+        namespaces.time_offsets = arena.close(At::Nothing);
     }
     Ok(())
 }
 
-/// A text of the document as a string of the arena, with its place in a fault.
-///
-/// # Errors
-///
-/// A full arena, or a NUL in the text.
-pub fn push(arena: &mut Arena, text: Text, doc: &[u8]) -> Result<Str, Fault> {
-    arena
-        .push_iter(text.bytes(doc))
-        .map_err(|fault| fault.or_at(text.place()))
-}
-
-/// Two lines for `/proc/self/timens_offsets`: clock, seconds, nanoseconds.
-type Offsets = Vec<u8, 96>;
-
-/// One of them, man 7 time_namespaces.
-fn line(clock: &[u8], offset: Option<TimeOffset>, into: &mut Offsets) {
+/// Adds one of the two lines for `/proc/self/timens_offsets` to the open string, man 7 time_namespaces: clock, seconds,
+/// nanoseconds.
+fn line<const N: usize>(clock: &[u8], offset: Option<TimeOffset>, arena: &mut Arena<N>) {
     if let Some(TimeOffset { secs, nanosecs }) = offset {
-        // Two lines of the longest numbers have room.
-        let _ = into.extend_from_slice(clock);
-        into.extend(decimal(secs));
-        let _ = into.push(b' ');
-        into.extend(decimal(i64::from(nanosecs)));
-        let _ = into.push(b'\n');
+        arena.put(clock);
+        arena.put_number(secs);
+        arena.add(b' ');
+        arena.put_number(i64::from(nanosecs));
+        arena.add(b'\n');
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kinds, Offsets, Route, line, route};
+    use super::{Arena, Kinds, Route, line, route};
     use crate::config::{NamespaceKind, TimeOffset};
     use NamespaceKind::{Cgroup, Ipc, Mount, Network, Pid, Time, Uts};
 
@@ -219,9 +195,9 @@ mod tests {
             secs: -5,
             nanosecs: 7,
         };
-        let mut text = Offsets::new();
-        line(b"boottime ", Some(offset), &mut text);
-        line(b"boottime ", None, &mut text);
-        assert_eq!(text, b"boottime -5 7\n");
+        let mut arena = Arena::<64>::new();
+        line(b"boottime ", Some(offset), &mut arena);
+        line(b"boottime ", None, &mut arena);
+        assert_eq!(arena.open(), b"boottime -5 7\n");
     }
 }

@@ -44,7 +44,11 @@ fn put(from: &OwnedFd, path: &[u8], pid: Pid) -> Result<(), Errno> {
     let (new, last) = (joined(&[dir, b".", name])?, joined(&[path])?);
     let new = CStr::from_bytes_with_nul(&new).map_err(|_| Errno::INVAL)?;
     let last = CStr::from_bytes_with_nul(&last).map_err(|_| Errno::INVAL)?;
-    let digits: Vec<u8, 20> = decimal(i64::from(pid.as_raw_nonzero().get())).collect();
+    let mut digits = Vec::<u8, 20>::new();
+    decimal(i64::from(pid.as_raw_nonzero().get()), &mut |digit| {
+        // Twenty are enough for every number.
+        let _ = digits.push(digit);
+    });
     // One that a killed runtime left is not ours to trust, but it is in the way.
     let _ = rustix::fs::unlinkat(from, new, rustix::fs::AtFlags::empty());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;

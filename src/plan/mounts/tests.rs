@@ -4,10 +4,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::{Way, check_target, k, propagation};
-use crate::cgroup::Mode;
+use crate::cgroup::{Manager, Mode};
 use crate::config::{self, Pools, Propagation};
 use crate::error::{At, Cause, Fault, Rule};
-use crate::plan::make::Source;
+use crate::plan::draft::Draft;
+use crate::plan::make::{Request, Source};
 use crate::plan::op::{Op, describe};
 use crate::plan::{Plan, route};
 
@@ -39,12 +40,25 @@ fn plan<T>(doc: &str, mode: Mode, way: Way, use_plan: impl FnOnce(&Plan) -> T) -
         let hierarchies = &mut plan.cgroup.hierarchies;
         hierarchies.push(controllers.as_bytes(), mount.as_bytes(), &[b"/c1"])?;
     }
-    plan.bundle = plan.arena.push(b"/bundle")?;
-    plan.rootfs = plan.arena.push(b"/bundle/rootfs")?;
-    let doc = doc.as_bytes();
-    route::make(&config, pools, doc, &mut plan.arena, &mut plan.namespaces)?;
-    let config = &config;
-    super::make(Source { config, pools, doc }, plan)?;
+    plan.rootfs = plan.arena.push(b"/bundle/rootfs");
+    let mut draft = Draft {
+        request: Request {
+            id: b"c1",
+            bundle: b"/bundle",
+            no_pivot: false,
+            no_new_keyring: false,
+            cgroup_manager: Manager::Cgroupfs,
+        },
+        source: Source {
+            config: &config,
+            pools,
+            doc: doc.as_bytes(),
+        },
+        plan,
+    };
+    let linux = config.linux.as_ref().unwrap();
+    let made = route::make(&mut draft, linux).and_then(|()| super::make(&mut draft));
+    plan.arena.result().and(made)?;
     Ok(use_plan(plan))
 }
 
@@ -217,6 +231,14 @@ fn mounts_that_are_refused() {
         let got = one(destination, kind, source, options);
         assert_eq!(got, Err(rule), "{destination} {kind} {options}");
     }
+}
+
+#[test]
+fn the_longest_path() {
+    let longest = format!("/{}", "x".repeat(4094));
+    assert!(one(&longest, "proc", "proc", "").is_ok());
+    let got = one(&format!("{longest}x"), "proc", "proc", "");
+    assert_eq!(got, Err(Rule::PathTooLong));
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl Draft {
     }
 
     fn text(&mut self, text: &str) -> Str {
-        self.arena.push(text.as_bytes()).unwrap()
+        self.arena.push(text.as_bytes())
     }
 
     /// A mount without options.
