@@ -6,7 +6,7 @@
 use core::ffi::CStr;
 
 use heapless::Vec;
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, OFlags};
 
 use crate::cgroup::{self, Layout, Manager};
 use crate::config::{self, Config, Pools};
@@ -15,6 +15,7 @@ use crate::limits::{CONFIG_BYTES, ENV, Limit};
 use crate::plan::make::{self, Request, Source};
 use crate::plan::{Plan, Scene};
 use crate::sys::memory::TakeOnce;
+use crate::sys::path;
 use crate::sys::proc::working_directory;
 
 /// The document; only the pages that it fills are ever touched.
@@ -152,8 +153,7 @@ fn enter<'p>(bundle: Option<&CStr>, path: &'p mut [u8]) -> Result<&'p [u8], Faul
 fn read(doc: &mut [u8]) -> Result<usize, Fault> {
     // A FIFO would wait for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let file =
-        rustix::fs::openat(CWD, c"config.json", flags, Mode::empty()).step(Step::ReadConfig)?;
+    let file = path::open(CWD, c"config.json", flags, 0).step(Step::ReadConfig)?;
     let mode = rustix::fs::fstat(&file).step(Step::ReadConfig)?.st_mode;
     if FileType::from_raw_mode(mode) != FileType::RegularFile {
         return Err(Fault::rule(

@@ -18,7 +18,7 @@ use crate::plan::op::describe;
 use crate::sys::file::{stderr, write_whole};
 use crate::sys::time;
 use core::ffi::CStr;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, OFlags};
 
 /// The form of a log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,15 +128,9 @@ fn open_log(path: &'static CStr) -> Option<crate::sys::OwnedFd> {
     let plain = path
         .to_bytes_with_nul()
         .strip_prefix(b"file:")
-        .and_then(|rest| CStr::from_bytes_with_nul(rest).ok());
+        .and_then(crate::sys::c_text);
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOCTTY;
-    openat(
-        CWD,
-        plain.unwrap_or(path),
-        flags,
-        Mode::from_raw_mode(0o644),
-    )
-    .ok()
+    crate::sys::path::open(CWD, plain.unwrap_or(path), flags, 0o644).ok()
 }
 
 /// One line for a log: the message has no controls in it already.

@@ -73,7 +73,8 @@ fn connect_to(path: &CStr) -> Result<OwnedFd, Errno> {
         SocketType::STREAM,
         SocketFlags::CLOEXEC,
         None,
-    )?;
+    )
+    .map(OwnedFd::from)?;
     match SocketAddrUnix::new(path) {
         Err(Errno::NAMETOOLONG) => {}
         address => return join(&socket, &address?).map(|()| socket),
@@ -156,7 +157,7 @@ fn is_multiplexer(file: &OwnedFd) -> Result<bool, Errno> {
 fn other_end(master: &OwnedFd, size: Option<(u16, u16)>) -> Result<OwnedFd, Errno> {
     unlockpt(master)?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let slave = ioctl_tiocgptpeer(master, flags)?;
+    let slave = ioctl_tiocgptpeer(master, flags).map(OwnedFd::from)?;
     if let Some((rows, columns)) = size {
         let size = Winsize {
             ws_row: rows,

@@ -215,8 +215,8 @@ impl Hierarchies {
             controllers: self.text.get(at..start)?,
             mount,
             path,
-            dir: CStr::from_bytes_with_nul(dir).ok()?,
-            tasks: CStr::from_bytes_until_nul(self.text.get(end + 1..)?).ok()?,
+            dir: crate::sys::c_text(dir)?,
+            tasks: crate::sys::c_text(self.text.get(end + 1..)?)?,
             kinds: row.kinds,
             made: row.made,
             at: match row.name {

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Context, Errno, Fault, Step};
-use crate::sys::{AsFd, OwnedFd};
+use crate::sys::{AsFd, OwnedFd, path};
 use core::ffi::CStr;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
 use rustix::path::Arg;
@@ -18,19 +18,19 @@ pub(super) fn open_dir(path: impl Arg) -> Result<OwnedFd, Errno> {
 /// Opens a directory below another to stand in.
 pub(super) fn open_dir_at(dir: impl AsFd, path: impl Arg) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(dir, path, flags, Mode::empty())
+    openat(dir.as_fd(), path, flags, Mode::empty()).map(OwnedFd::from)
 }
 
 /// Opens a file to read.
 pub(super) fn open(dir: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
-    openat(dir, name, flags, Mode::empty())
+    path::open(dir, name, flags, 0)
 }
 
 /// Opens a file to write.
 pub(super) fn open_to_write(dir: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
-    openat(dir, name, flags, Mode::empty())
+    path::open(dir, name, flags, 0)
 }
 
 /// Reads a file as far as it fits.
@@ -138,7 +138,7 @@ mod tests {
         drop(writer);
         let mut got = Vec::new();
         let mut buffer = vec![0; size];
-        lines(&reader, &mut buffer, |line| {
+        lines(&reader.into(), &mut buffer, |line| {
             got.push(line.to_vec());
             Ok(())
         })

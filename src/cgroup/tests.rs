@@ -93,7 +93,7 @@ impl Way {
             Fork::Parent(pid, _) => {
                 drop(writer);
                 assert_eq!(rustix::io::read(&reader, &mut [0; 1]), Ok(1), "it is in");
-                (pid, reader)
+                (pid, reader.into())
             }
         }
     }

@@ -3,9 +3,9 @@
 
 use super::io;
 use crate::error::Errno;
-use crate::sys::{AsFd, OwnedFd};
+use crate::sys::{AsFd, OwnedFd, path};
 use core::mem::MaybeUninit;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, unlinkat};
+use rustix::fs::{AtFlags, FileType, OFlags, RawDir, unlinkat};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
 /// Levels that [`kill_tree`] goes down; deeper ones are reached by [`prune`].
@@ -158,5 +158,5 @@ fn is_child(kind: FileType, name: &[u8]) -> bool {
 /// A descriptor to list a directory with.
 fn list(dir: impl AsFd) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(dir, c".", flags, Mode::empty())
+    path::open(dir, c".", flags, 0)
 }

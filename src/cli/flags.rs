@@ -323,7 +323,7 @@ pub(super) fn parse(args: Args, next: usize, section: &Row, stop: bool) -> Parse
 fn tail(word: &'static CStr, length: usize) -> Option<&'static CStr> {
     let bytes = word.to_bytes_with_nul();
     let start = bytes.len().checked_sub(length)?.checked_sub(1)?;
-    CStr::from_bytes_with_nul(bytes.get(start..)?).ok()
+    crate::sys::c_text(bytes.get(start..)?)
 }
 
 #[cfg(test)]

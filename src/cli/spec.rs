@@ -4,7 +4,8 @@
 use super::Call;
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
 use crate::say::Line;
-use rustix::fs::{CWD, Mode, OFlags, openat, statfs};
+use crate::sys::path;
+use rustix::fs::{CWD, OFlags, statfs};
 use rustix::process::{getegid, geteuid};
 
 /// When a piece of the template is written.
@@ -67,10 +68,9 @@ pub(super) fn spec(call: &Call) -> Result<i32, Fault> {
     let at = At::Place(Place::ConfigFile);
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let bundle = call.parsed.value("bundle").unwrap_or(c".");
-    let bundle =
-        openat(CWD, bundle, directory, Mode::empty()).step_at(Step::OpenBundle, At::Nothing)?;
+    let bundle = path::open(CWD, bundle, directory, 0).step_at(Step::OpenBundle, At::Nothing)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = match openat(&bundle, c"config.json", flags, Mode::from_raw_mode(0o666)) {
+    let file = match path::open(&bundle, c"config.json", flags, 0o666) {
         Err(Errno::EXIST) => return Err(Fault::rule(Step::WriteSpec, Rule::FileExists, at)),
         opened => opened.step_at(Step::WriteSpec, at)?,
     };

@@ -7,10 +7,10 @@
 use core::mem::MaybeUninit;
 
 use heapless::Vec;
-use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
+use rustix::fs::{CWD, OFlags, RawDir};
 
 use crate::error::{Context, Errno, Fault, Step};
-use crate::sys::{AsRawFd, BorrowedFd, fd};
+use crate::sys::{AsRawFd, BorrowedFd, fd, path};
 
 pub use crate::sys::fd::is_open;
 
@@ -54,7 +54,7 @@ impl Left {
 /// The highest number in /proc/self/fd.
 fn listed() -> Result<u32, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let list = openat(CWD, c"/proc/self/fd", flags, Mode::empty())?;
+    let list = path::open(CWD, c"/proc/self/fd", flags, 0)?;
     let mut room = [MaybeUninit::uninit(); 1024];
     let mut entries = RawDir::new(&list, &mut room);
     let mut highest = 0;

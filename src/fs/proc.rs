@@ -14,7 +14,7 @@ use rustix::mount::{self, FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFla
 use rustix::path::DecInt;
 
 use crate::error::{At, Context, Errno, Fault, Place, Step};
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, path};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, c_text, path};
 
 /// A procfs, best a private one.
 pub struct Proc {
@@ -58,6 +58,7 @@ impl Proc {
         );
         let private = copied.is_ok();
         let fd = copied
+            .map(OwnedFd::from)
             .or_else(|_| {
                 let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY;
                 path::openat(path::cwd(), c"/proc", flags)
@@ -196,7 +197,7 @@ impl SelfFd {
     /// As a path relative to the root of a procfs.
     #[must_use]
     pub fn path(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
+        c_text(&self.0).unwrap_or(c"")
     }
 }
 
@@ -214,12 +215,13 @@ fn fresh(subset: bool) -> Result<OwnedFd, Errno> {
     }
     mount::fsconfig_create(&context)?;
     mount::fsmount(
-        &context,
+        context.as_fd(),
         FsMountFlags::FSMOUNT_CLOEXEC,
         MountAttrFlags::MOUNT_ATTR_NOSUID
             | MountAttrFlags::MOUNT_ATTR_NODEV
             | MountAttrFlags::MOUNT_ATTR_NOEXEC,
     )
+    .map(OwnedFd::from)
 }
 
 /// Whether uname(2) tells of Linux 5.2 or later.

@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use super::proc::Proc;
 use super::text::Text;
 use super::walk;
-use crate::sys::{BorrowedFd, Errno, OwnedFd, path};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, c_text, path};
 
 /// A rename that races with a ".." makes the kernel say EAGAIN. libpathrs measured that under a full attack 32 tries
 /// fail in 3 % of cases and 128 in 0.1 %; without an end a container could keep us busy.
@@ -124,7 +124,7 @@ impl<'a> Root<'a> {
         if name.is_empty() {
             return Err(Errno::INVAL);
         }
-        let (fd, _) = buffer.cut(cut, |parent| self.make_directory(parent, 0o755))?;
+        let (fd, _) = self.make_directory(buffer.cut(cut).path(), 0o755)?;
         Ok((fd, name))
     }
 
@@ -137,7 +137,7 @@ impl<'a> Root<'a> {
         let mut buffer = Text::new();
         buffer.push(path.to_bytes())?;
         let cut = buffer.last_slash(buffer.len).ok_or(Errno::INVAL)?;
-        let parent = buffer.cut(cut, |parent| self.follow(parent))?;
+        let parent = self.follow(buffer.cut(cut).path())?;
         rustix::fs::unlinkat(&parent, name_of(path), AtFlags::empty())
     }
 
@@ -206,13 +206,14 @@ impl<'a> Root<'a> {
         let mut end = text.len;
         loop {
             end = text.last_slash(end).ok_or(Errno::NOENT)?;
-            let found = text.cut(end, |prefix| match self.literal(prefix) {
+            let prefix = text.cut(end);
+            let found = match self.literal(prefix.path()) {
                 Err(Errno::LOOP) => {
                     *literal = false;
-                    self.follow(prefix)
+                    self.follow(prefix.path())
                 }
                 answer => answer,
-            });
+            };
             match found {
                 Ok(fd) => return Ok((fd, end)),
                 // A dangling link in the prefix looks like a missing name: it is found by trying to make it.
@@ -231,10 +232,7 @@ pub fn name_of(path: &CStr) -> &CStr {
         .iter()
         .rposition(|byte| *byte == b'/')
         .map_or(0, |slash| slash + 1);
-    bytes
-        .get(start..)
-        .and_then(|name| CStr::from_bytes_with_nul(name).ok())
-        .unwrap_or(c"")
+    bytes.get(start..).and_then(c_text).unwrap_or(c"")
 }
 
 /// How far [`make_below`] came.
@@ -263,7 +261,7 @@ fn make_below(
         let last = text.component(stop).is_none();
         let file = last && leaf == Leaf::File;
         from = stop;
-        dir = match text.name(start, stop, |name| make_one(&dir, name, file, last, mode))? {
+        dir = match make_one(&dir, text.part(start, stop).path(), file, last, mode)? {
             Ok(fd) => fd,
             Err(link) => {
                 return Ok(Made::Link {

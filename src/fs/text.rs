@@ -3,7 +3,7 @@
 
 use core::ffi::CStr;
 
-use crate::sys::{AsFd, Errno, OwnedFd, path};
+use crate::sys::{AsFd, Errno, OwnedFd, c_text, path};
 
 /// Longest path that the kernel takes, with its NUL.
 pub const PATH_MAX: usize = 4096;
@@ -80,27 +80,34 @@ impl Text {
         }
     }
 
+    /// The whole as a path.
+    #[must_use]
+    #[inline(never)]
+    pub fn path(&self) -> &CStr {
+        c_text(&self.bytes).unwrap_or(c"")
+    }
+
     /// Lends the part up to `end` ("/" for nothing).
-    pub(super) fn cut<T>(&mut self, end: usize, f: impl FnOnce(&CStr) -> T) -> T {
-        if end == 0 {
-            f(c"/")
-        } else {
-            self.name(0, end, f)
-        }
+    pub(super) fn cut(&mut self, end: usize) -> Part<'_> {
+        self.part(0, end)
     }
 
     /// Lends a part.
-    pub fn name<T>(&mut self, start: usize, stop: usize, f: impl FnOnce(&CStr) -> T) -> T {
-        let kept = self.bytes.get(stop).copied().unwrap_or(0);
-        if let Some(byte) = self.bytes.get_mut(stop) {
-            *byte = 0;
+    #[inline(never)]
+    pub(super) fn part(&mut self, start: usize, stop: usize) -> Part<'_> {
+        let kept = self.put(stop, 0);
+        Part {
+            text: self,
+            start,
+            stop,
+            kept,
         }
-        let part = self.bytes.get(start..=stop).unwrap_or(&[0]);
-        let answer = f(CStr::from_bytes_with_nul(part).unwrap_or(c""));
-        if let Some(byte) = self.bytes.get_mut(stop) {
-            *byte = kept;
-        }
-        answer
+    }
+
+    /// Puts a byte, and gives the one that was there.
+    fn put(&mut self, at: usize, byte: u8) -> u8 {
+        let place = self.bytes.get_mut(at);
+        place.map_or(0, |place| core::mem::replace(place, byte))
     }
 
     /// Puts the text of a link where the component between the two offsets was.
@@ -132,6 +139,33 @@ impl Text {
             freed.fill(0);
         }
         Ok(())
+    }
+}
+
+/// A part that ends with a NUL for as long as this lives.
+pub(super) struct Part<'t> {
+    text: &'t mut Text,
+    start: usize,
+    stop: usize,
+    kept: u8,
+}
+
+impl Part<'_> {
+    /// The part; "/" for the beginning without a byte.
+    #[inline(never)]
+    pub(super) fn path(&self) -> &CStr {
+        if self.stop == 0 {
+            return c"/";
+        }
+        let part = self.text.bytes.get(self.start..=self.stop);
+        part.and_then(c_text).unwrap_or(c"")
+    }
+}
+
+impl Drop for Part<'_> {
+    #[inline(never)]
+    fn drop(&mut self) {
+        self.text.put(self.stop, self.kept);
     }
 }
 

@@ -40,15 +40,14 @@ pub(super) fn walk(
     while let Some((start, stop)) = todo.component(from) {
         let last = todo.component(stop).is_none();
         from = stop;
-        if todo.bytes().get(start..stop) == Some(b"..") {
+        if todo.part(start, stop).path() == c".." {
             let cut = done.last_slash(done.len).unwrap_or(0);
             done.truncate(cut);
             here = descend(root, &mut done)?;
             continue;
         }
-        let next = todo.name(start, stop, |name| {
-            path::openat(&here, name, OFlags::PATH | OFlags::NOFOLLOW)
-        })?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        let next = path::openat(&here, todo.part(start, stop).path(), flags)?;
         let target = match path::readlink(&next, c"", &mut buffer) {
             Ok(target) if !(last && links == Links::KeepLast) => target,
             Err(Errno::NAMETOOLONG) => return Err(Errno::NAMETOOLONG),
@@ -88,9 +87,8 @@ fn descend(root: BorrowedFd<'_>, done: &mut Text) -> Result<OwnedFd, Errno> {
     let mut from = 0;
     while let Some((start, stop)) = done.component(from) {
         // It was a directory a moment ago: anything else now is a race.
-        here = done
-            .name(start, stop, |name| path::openat(&here, name, flags))
-            .map_err(|_| Errno::AGAIN)?;
+        here =
+            path::openat(&here, done.part(start, stop).path(), flags).map_err(|_| Errno::AGAIN)?;
         from = stop;
     }
     Ok(here)

@@ -97,12 +97,12 @@ pub(super) fn set(tree: BorrowedFd<'_>, set: u32, cleared: u32) -> Result<(), Er
 pub(super) fn remount(top: BorrowedFd<'_>, set: u32, cleared: u32) -> Result<(), Errno> {
     let place = SelfFd::of(top);
     let flags = k::MS_REMOUNT | k::MS_BIND | set & !k::MS_REC;
-    match mount::mount(c"", place.path(), c"", flags, c"") {
+    match mount::change(place.path(), flags) {
         Err(Errno::PERM) => {}
         answer => return answer,
     }
     let locked = locked(top, set, cleared)?;
-    mount::mount(c"", place.path(), c"", flags | locked, c"")
+    mount::change(place.path(), flags | locked)
 }
 
 /// The flags that a mount has and may not lose.

@@ -94,7 +94,7 @@ fn classic(
     let place = place(rootfs, target, &source)?;
     let flags = k::MS_BIND | if op.recursive { k::MS_REC } else { 0 };
     let (from, to) = (SelfFd::of(&source), SelfFd::of(&place));
-    sys::mount(from.path(), to.path(), c"", flags, c"").step(Step::Mount)?;
+    sys::bind(from.path(), to.path(), flags).step(Step::Mount)?;
     let top = mount::top(rootfs, &place, target)?;
     if attributes::named(op) {
         attributes::remount(top.as_fd(), op.set, op.cleared).step(Step::SetMountFlags)?;

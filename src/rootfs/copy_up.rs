@@ -15,7 +15,7 @@ use rustix::fs::{
 
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::text::PATH_MAX;
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, path};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, c_text, path};
 
 /// Levels of directories.
 const DEPTH: usize = 32;
@@ -105,8 +105,8 @@ fn one(level: &Level, name: &CStr) -> Result<bool, Errno> {
 fn link(level: &Level, name: &CStr) -> Result<(), Errno> {
     let mut text = [0; PATH_MAX];
     let length = path::readlink(&level.from, name, &mut text)?.len();
-    let text = text.get(..=length).unwrap_or(&[0]);
-    let text = CStr::from_bytes_with_nul(text).map_err(|_| Errno::INVAL)?;
+    // The room behind it is zeroed.
+    let text = text.get(..=length).and_then(c_text).ok_or(Errno::INVAL)?;
     rustix::fs::symlinkat(text, &level.to, name)
 }
 

@@ -106,7 +106,7 @@ fn bind(
 pub(super) fn onto(source: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), Errno> {
     let (from, to) = (SelfFd::of(source), SelfFd::of(place));
     let flags = linux_raw_sys::general::MS_BIND;
-    sys::mount(from.path(), to.path(), c"", flags, c"")
+    sys::bind(from.path(), to.path(), flags)
 }
 
 /// Makes a link; a name that is there stays, unless it is to be replaced.

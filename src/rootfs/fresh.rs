@@ -7,7 +7,7 @@ use linux_raw_sys::general as k;
 
 use super::attributes;
 use crate::error::Errno;
-use crate::sys::{OwnedFd, mount};
+use crate::sys::{OwnedFd, c_text, mount};
 
 /// Flags of the file system itself, with their names in fsconfig.
 const NAMES: [(u32, &CStr); 5] = [
@@ -60,11 +60,11 @@ fn configure(fs: &OwnedFd, option: &[u8]) -> Result<(), Errno> {
     if let Some(byte) = equals.and_then(|at| text.get_mut(at)) {
         *byte = 0;
     }
-    let key = CStr::from_bytes_until_nul(&text).map_err(|_| Errno::OPNOTSUPP)?;
+    let key = c_text(&text).ok_or(Errno::OPNOTSUPP)?;
     let value = match equals {
         Some(at) => {
             let rest = text.get(at + 1..).unwrap_or(&[]);
-            Some(CStr::from_bytes_until_nul(rest).map_err(|_| Errno::OPNOTSUPP)?)
+            Some(c_text(rest).ok_or(Errno::OPNOTSUPP)?)
         }
         None => None,
     };

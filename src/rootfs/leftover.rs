@@ -8,7 +8,7 @@ use rustix::fs::OFlags;
 
 use crate::error::Errno;
 use crate::fs::proc::Proc;
-use crate::sys::{mount as sys, path};
+use crate::sys::{c_text, mount as sys, path};
 
 /// Rounds: unmounting while mountinfo is read can hide lines from the reader.
 const ROUNDS: usize = 16;
@@ -67,7 +67,7 @@ fn one(line: &mut [u8], root: u64) -> bool {
         return false;
     };
     // What is shared with the host would be unmounted there, too.
-    let alone = sys::mount(c"", point, c"", k::MS_SLAVE | k::MS_REC, c"");
+    let alone = sys::change(point, k::MS_SLAVE | k::MS_REC);
     if alone.is_ok() && sys::detach(point).is_ok() {
         return true;
     }
@@ -123,7 +123,7 @@ fn mount_point(line: &mut [u8], root: u64) -> Option<&CStr> {
         from += step;
     }
     *point.get_mut(to)? = 0;
-    CStr::from_bytes_until_nul(point).ok()
+    c_text(point)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::{Rootfs, attributes, dev, fresh, mount};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::SelfFd;
 use crate::fs::root::Root;
-use crate::sys::{AsFd, OwnedFd, mount as sys, path};
+use crate::sys::{AsFd, OwnedFd, c_text, mount as sys, path};
 
 /// Flags of the empty directory.
 const EMPTY: u32 = k::MS_RDONLY | k::MS_NOSUID | k::MS_NODEV | k::MS_NOEXEC;
@@ -60,7 +60,7 @@ fn find(rootfs: &Rootfs<'_>, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
     let bytes = path.to_bytes_with_nul();
     let inside = |mount: &Option<OwnedFd>, prefix: &[u8]| {
         let rest = bytes.strip_prefix(prefix)?;
-        let rest = CStr::from_bytes_with_nul(rest).ok()?;
+        let rest = c_text(rest)?;
         let root = Root::new(mount.as_ref()?.as_fd(), rootfs.proc);
         Some(root.follow(rest))
     };
@@ -102,7 +102,7 @@ pub(super) fn readonly(rootfs: &Rootfs<'_>, path: &CStr) -> Result<(), Fault> {
 fn readonly_classic(rootfs: &Rootfs<'_>, place: &OwnedFd, path: &CStr) -> Result<(), Fault> {
     let spot = SelfFd::of(place);
     let flags = k::MS_BIND | k::MS_REC;
-    sys::mount(spot.path(), spot.path(), c"", flags, c"").step(Step::ProtectPath)?;
+    sys::bind(spot.path(), spot.path(), flags).step(Step::ProtectPath)?;
     let top = find(rootfs, path).step(Step::CheckMount)?;
     let top = top.ok_or(Errno::NOENT).step(Step::CheckMount)?;
     let proc = rootfs.proc;

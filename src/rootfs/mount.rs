@@ -44,7 +44,7 @@ pub(super) fn mount<const N: usize>(
     // man 2 mount: propagation is changed by calls of their own; the order of the options counts.
     let place = SelfFd::of(&top);
     for flags in op.propagation.flags() {
-        sys::mount(c"", place.path(), c"", flags, c"").step(Step::SetMountFlags)?;
+        sys::change(place.path(), flags).step(Step::SetMountFlags)?;
     }
     match (op.kind, arena.bytes(op.target)) {
         (Kind::Base, _) => {
@@ -159,8 +159,7 @@ fn new<const N: usize>(
         let mut data = Text::new();
         data.push(arena.bytes(op.data)).step(Step::Mount)?;
         inherit_mode(&place, &mut data).step(Step::Mount)?;
-        let len = data.len;
-        return data.name(0, len, |data| put(rootfs, op, arena, (place, made), data));
+        return put(rootfs, op, arena, (place, made), data.path());
     }
     put(rootfs, op, arena, (place, made), arena.cstr(op.data))
 }
@@ -292,7 +291,7 @@ fn remount<const N: usize>(rootfs: &Rootfs<'_>, op: &Mount, arena: &Arena<N>) ->
     }
     let spot = SelfFd::of(&place);
     for flags in op.propagation.flags() {
-        sys::mount(c"", spot.path(), c"", flags, c"").step(Step::SetMountFlags)?;
+        sys::change(spot.path(), flags).step(Step::SetMountFlags)?;
     }
     Ok(())
 }
@@ -320,23 +319,17 @@ pub(super) fn below<const N: usize>(
         spot.push(part).step(Step::MakeMountPoint)?;
     }
     let (source, fstype) = (arena.cstr(op.source), arena.cstr(op.fstype));
-    let len = spot.len;
     if op.fstype.is_empty() {
         let flags = k::MS_BIND | k::MS_REC;
-        let bound = spot.name(0, len, |spot| sys::mount(source, spot, c"", flags, c""));
-        bound.step(Step::Mount)?;
+        sys::bind(source, spot.path(), flags).step(Step::Mount)?;
         if rootfs.old {
             let flags = k::MS_BIND | k::MS_REMOUNT | op.set;
-            let done = spot.name(0, len, |spot| sys::mount(c"", spot, c"", flags, c""));
-            done.step(Step::SetMountFlags)?;
+            sys::change(spot.path(), flags).step(Step::SetMountFlags)?;
         }
         return Ok(());
     }
     let data = arena.cstr(op.data);
-    let made = spot.name(0, len, |spot| {
-        sys::mount(source, spot, fstype, op.set, data)
-    });
-    made.step(Step::Mount)
+    sys::mount(source, spot.path(), fstype, op.set, data).step(Step::Mount)
 }
 
 /// The attributes of all that the base holds, in one call.

@@ -23,7 +23,7 @@ const DEPTH: usize = 256;
 /// flags are its own. Gives its directory.
 pub(super) fn enter(setup: &Setup, root: &CStr, proc: &Proc) -> Result<OwnedFd, Fault> {
     if setup.way != Way::Chroot {
-        sys::mount(c"", c"/", c"", setup.propagation, c"").step(Step::SetPropagation)?;
+        sys::change(c"/", setup.propagation).step(Step::SetPropagation)?;
     }
     let dir = open(root)?;
     if setup.way == Way::Chroot {
@@ -44,7 +44,7 @@ pub(super) fn enter(setup: &Setup, root: &CStr, proc: &Proc) -> Result<OwnedFd, 
     if shared {
         let place = SelfFd::of(&top);
         let flags = k::MS_PRIVATE | k::MS_REC;
-        sys::mount(c"", place.path(), c"", flags, c"").step(Step::MountRootfs)?;
+        sys::change(place.path(), flags).step(Step::MountRootfs)?;
     }
     Ok(top)
 }
@@ -66,7 +66,7 @@ fn open(root: &CStr) -> Result<OwnedFd, Fault> {
 fn bind_classic(dir: &OwnedFd, root: &CStr, proc: &Proc) -> Result<OwnedFd, Fault> {
     let place = SelfFd::of(dir);
     let flags = k::MS_BIND | k::MS_REC;
-    sys::mount(place.path(), place.path(), c"", flags, c"").step(Step::MountRootfs)?;
+    sys::bind(place.path(), place.path(), flags).step(Step::MountRootfs)?;
     let top = open(root)?;
     let before = proc.mount_id(dir).step(Step::MountRootfs)?;
     let after = proc.mount_id(&top).step(Step::MountRootfs)?;
@@ -86,7 +86,7 @@ fn private_parent(dir: &OwnedFd) -> Result<(), Fault> {
     let mut here = path::openat(dir, c".", OFlags::PATH).step(Step::SetPropagation)?;
     for _ in 0..DEPTH {
         let place = SelfFd::of(&here);
-        match sys::mount(c"", place.path(), c"", k::MS_PRIVATE, c"") {
+        match sys::change(place.path(), k::MS_PRIVATE) {
             // Not the root of a mount.
             Err(Errno::INVAL) => {}
             answer => return answer.step(Step::SetPropagation),
@@ -124,7 +124,7 @@ fn pivot(setup: &Setup, root: BorrowedFd<'_>, proc: &Proc) -> Result<(), Fault> 
         // What is shared with the host would be unmounted there, too.
         fchdir(&old).step(Step::Pivot)?;
         let flags = k::MS_SLAVE | k::MS_REC;
-        sys::mount(c"", c".", c"", flags, c"").step(Step::Pivot)?;
+        sys::change(c".", flags).step(Step::Pivot)?;
     }
     // umount2 goes up the stack of mounts at ".": to the old root.
     sys::detach(c".").step(Step::Pivot)?;
@@ -154,11 +154,11 @@ fn cover(root: BorrowedFd<'_>, proc: &Proc) -> Result<(), Fault> {
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     let slash = path::openat(path::cwd(), c"/", flags).step(Step::Pivot)?;
     // On a shared mount the root would become shared, and appear over "/" of the host.
-    sys::mount(c"", c"/", c"", k::MS_PRIVATE, c"").step(Step::Pivot)?;
+    sys::change(c"/", k::MS_PRIVATE).step(Step::Pivot)?;
     match sys::attach(root, &slash) {
         Err(Errno::NOSYS | Errno::PERM) => {
             fchdir(root).step(Step::Pivot)?;
-            sys::mount(c".", c"/", c"", k::MS_MOVE, c"").step(Step::Pivot)?;
+            sys::bind(c".", c"/", k::MS_MOVE).step(Step::Pivot)?;
         }
         answer => answer.step(Step::Pivot)?,
     }
@@ -173,5 +173,5 @@ fn cover(root: BorrowedFd<'_>, proc: &Proc) -> Result<(), Fault> {
 ///
 /// `Step::SetPropagation`.
 pub(super) fn propagation(flags: u32) -> Result<(), Fault> {
-    sys::mount(c"", c"/", c"", flags, c"").step(Step::SetPropagation)
+    sys::change(c"/", flags).step(Step::SetPropagation)
 }

@@ -4,7 +4,7 @@
 use core::ffi::CStr;
 
 use heapless::Vec;
-use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, FileType, OFlags};
 
 use crate::error::{At, Cause, Errno, Fault, Rule, Step};
 use crate::plan::Plan;
@@ -75,7 +75,7 @@ fn join<'p>(path: &'p mut Path, directory: &[u8], name: &[u8]) -> Option<&'p CSt
     }
     path.extend_from_slice(name).ok()?;
     path.push(0).ok()?;
-    CStr::from_bytes_with_nul(path).ok()
+    crate::sys::c_text(path)
 }
 
 /// Whether execve has a chance: with the effective ids, and not a directory, which may be "executable" too.
@@ -111,7 +111,7 @@ pub(super) fn home(uid: u32) -> Path {
 fn scan_passwd(uid: u32, entry: &mut Path) -> Option<()> {
     let flags =
         OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(CWD, c"/etc/passwd", flags, Mode::empty()).ok()?;
+    let file = crate::sys::path::open(CWD, c"/etc/passwd", flags, 0).ok()?;
     let mode = rustix::fs::fstat(&file).ok()?.st_mode;
     if FileType::from_raw_mode(mode) != FileType::RegularFile {
         return None;

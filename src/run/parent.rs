@@ -4,7 +4,7 @@
 use core::ffi::CStr;
 
 use heapless::Vec;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, OFlags};
 use rustix::process::Pid;
 
 use super::init::{self, Inheritance};
@@ -21,7 +21,7 @@ use crate::state::{self, Boot, Dir, Identity, Intent, Record, Root};
 use crate::sys::args::Args;
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Fork};
-use crate::sys::{AsFd, OwnedFd, ns, pidfd, sock, time};
+use crate::sys::{AsFd, OwnedFd, ns, path, pidfd, sock, time};
 use crate::tty;
 
 /// What is to be done.
@@ -195,7 +195,7 @@ fn pin_namespaces(plan: &Plan) -> Result<Vec<(OwnedFd, NamespaceKind, u32), 8>, 
     for join in &plan.namespaces.joins {
         let at = At::Byte(join.at);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let fd = rustix::fs::openat(CWD, plan.arena.cstr(join.path), flags, Mode::empty())
+        let fd = path::open(CWD, plan.arena.cstr(join.path), flags, 0)
             .step_at(Step::OpenNamespace, At::Arena(join.path.at))?;
         if ns::kind(fd.as_fd()) != Ok(super::flag(join.kind)) {
             return Err(Fault::rule(Step::OpenNamespace, Rule::NamespaceType, at));
@@ -228,8 +228,7 @@ fn is_ours(fd: &OwnedFd, kind: NamespaceKind) -> bool {
 
 /// The start socket. Its path would be too long for a socket address, so it is bound from inside its directory.
 fn listen(dir: &Dir<'_>) -> Result<OwnedFd, Fault> {
-    let back = rustix::fs::openat(CWD, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .step(Step::PrepareStart)?;
+    let back = path::openat(CWD, c".", OFlags::PATH).step(Step::PrepareStart)?;
     rustix::process::fchdir(dir.fd()).step(Step::PrepareStart)?;
     let socket = sock::listen(state::START_SOCKET).step(Step::PrepareStart);
     rustix::process::fchdir(back).step(Step::PrepareStart)?;

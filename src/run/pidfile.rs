@@ -4,12 +4,12 @@
 use core::ffi::CStr;
 
 use heapless::Vec;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, OFlags};
 use rustix::process::Pid;
 
 use crate::error::{At, Context, Errno, Fault, Place, Step};
 use crate::plan::arena::decimal;
-use crate::sys::OwnedFd;
+use crate::sys::{OwnedFd, c_text};
 
 /// Where the number goes.
 pub(super) struct PidFile {
@@ -22,7 +22,7 @@ impl PidFile {
     /// A path as the caller gave it, while its directory is still the working directory.
     pub(super) fn new(path: &'static CStr) -> Result<Self, Fault> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let from = rustix::fs::openat(CWD, c".", flags, Mode::empty())
+        let from = crate::sys::path::open(CWD, c".", flags, 0)
             .step_at(Step::WritePidFile, At::Place(Place::PidFile))?;
         Ok(Self { from, path })
     }
@@ -42,8 +42,8 @@ fn put(from: &OwnedFd, path: &[u8], pid: Pid) -> Result<(), Errno> {
         .map_or(0, |slash| slash + 1);
     let (dir, name) = path.split_at_checked(split).ok_or(Errno::INVAL)?;
     let (new, last) = (joined(&[dir, b".", name])?, joined(&[path])?);
-    let new = CStr::from_bytes_with_nul(&new).map_err(|_| Errno::INVAL)?;
-    let last = CStr::from_bytes_with_nul(&last).map_err(|_| Errno::INVAL)?;
+    let new = c_text(&new).ok_or(Errno::INVAL)?;
+    let last = c_text(&last).ok_or(Errno::INVAL)?;
     let mut digits = Vec::<u8, 20>::new();
     decimal(i64::from(pid.as_raw_nonzero().get()), &mut |digit| {
         // Twenty are enough for every number.
@@ -52,7 +52,7 @@ fn put(from: &OwnedFd, path: &[u8], pid: Pid) -> Result<(), Errno> {
     // One that a killed runtime left is not ours to trust, but it is in the way.
     let _ = rustix::fs::unlinkat(from, new, rustix::fs::AtFlags::empty());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(from, new, flags, Mode::from_raw_mode(0o666))?;
+    let file = crate::sys::path::open(from, new, flags, 0o666)?;
     let written = rustix::io::write(&file, &digits).and_then(|len| {
         if len == digits.len() {
             Ok(())

@@ -1,13 +1,13 @@
 //! What the runtime does to itself before it touches a container.
 #![forbid(unsafe_code)]
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, OFlags};
 use rustix::process::DumpableBehavior;
 
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
 use crate::fs::{fdset, proc::Proc};
 use crate::sys::args::Args;
-use crate::sys::{AsFd, OwnedFd, exe, proc};
+use crate::sys::{AsFd, OwnedFd, exe, path, proc};
 
 /// Runs on from a sealed copy of the binary, closes inherited descriptors for children, and hides from ptrace.
 ///
@@ -46,12 +46,7 @@ fn seal(args: Args) -> Result<(), Fault> {
 
 /// Through /proc, or through an instance of our own where none is mounted yet (an initramfs).
 fn own_binary() -> Result<OwnedFd, Errno> {
-    match rustix::fs::openat(
-        CWD,
-        c"/proc/self/exe",
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    ) {
+    match path::openat(CWD, c"/proc/self/exe", OFlags::RDONLY) {
         Err(Errno::NOENT) => Proc::open()
             .map_err(|_| Errno::NOENT)
             .and_then(|proc| exe::open(proc.fd())),

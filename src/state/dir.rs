@@ -8,13 +8,13 @@ use super::writer::Writer;
 use crate::error::{At, Cause, Context, Errno, Fault, Place, Rule, Step};
 use crate::limits::{Limit, STATE_BYTES};
 use crate::sys::file::{read_file, read_whole};
-use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, time};
+use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, path, time};
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, fdatasync, flock, fstat, fsync,
-    openat, renameat, statat, unlinkat,
+    AtFlags, CWD, FileType, FlockOperation, OFlags, RawDir, fdatasync, flock, fstat, fsync,
+    renameat, statat, unlinkat,
 };
 
 /// The socket in the directory that the init of a created container listens on.
@@ -316,7 +316,7 @@ impl<'r> Dir<'r> {
         // O_NONBLOCK: a fifo in this place does not hold us up.
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let file = match openat(&self.fd, name, flags, Mode::empty()) {
+        let file = match path::open(&self.fd, name, flags, 0) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
             // A link, or a socket.
@@ -342,7 +342,7 @@ impl<'r> Dir<'r> {
     ) -> Result<OwnedFd, Fault> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = || openat(&self.fd, NEW, flags, Mode::RUSR | Mode::WUSR);
+        let open = || path::open(&self.fd, NEW, flags, 0o600);
         let file = match open() {
             // Left by a writer that was killed: we have the lock, so it is nobody's.
             Err(Errno::EXIST) => {

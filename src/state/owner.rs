@@ -2,21 +2,16 @@
 #![forbid(unsafe_code)]
 
 use super::record::decimal;
+use crate::sys::path;
 use core::ffi::CStr;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, OFlags};
 
 const PASSWD: &CStr = c"/etc/passwd";
 
 /// The name of a user in /etc/passwd, read into `buffer` piece by piece; a line longer than that is not understood.
 #[must_use]
 pub fn user_name(uid: u32, buffer: &mut [u8]) -> Option<&[u8]> {
-    let file = openat(
-        CWD,
-        PASSWD,
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY,
-        Mode::empty(),
-    )
-    .ok()?;
+    let file = path::openat(CWD, PASSWD, OFlags::RDONLY).ok()?;
     let mut kept = 0_usize;
     let (start, end) = loop {
         let read = rustix::io::read(&file, buffer.get_mut(kept..)?).ok()?;

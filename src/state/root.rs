@@ -7,12 +7,11 @@ use crate::limits::{ID_BYTES, STATE_BYTES};
 use crate::sys::args::Args;
 use crate::sys::file::read_file;
 use crate::sys::memory::TakeOnce;
-use crate::sys::{BorrowedFd, OwnedFd};
+use crate::sys::{BorrowedFd, OwnedFd, path};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, fchmod, fstat, fstatfs, mkdirat, openat, statat,
-    unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, fchmod, fstat, fstatfs, mkdirat, statat, unlinkat,
 };
 use rustix::process::umask;
 
@@ -61,7 +60,7 @@ impl Root {
             At::Nothing,
         ))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = |text: &[u8; PATH_MAX]| openat(CWD, c_text(text)?, flags, Mode::empty());
+        let open = |text: &[u8; PATH_MAX]| path::open(CWD, c_text(text)?, flags, 0);
         let fd = match open(&text) {
             Err(Errno::NOENT) if create => {
                 make(&mut text).step(Step::MakeStateRoot)?;
@@ -139,7 +138,7 @@ impl Root {
 
     fn open_dir<'a>(&'a self, id: &'a CStr) -> Result<Dir<'a>, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = openat(&self.fd, id, flags, Mode::empty())?;
+        let fd = path::open(&self.fd, id, flags, 0)?;
         Ok(Dir::new(self, id, fd))
     }
 
@@ -247,7 +246,7 @@ fn set(text: &mut [u8], at: usize, byte: u8) {
 }
 
 fn c_text(text: &[u8; PATH_MAX]) -> Result<&CStr, Errno> {
-    CStr::from_bytes_until_nul(text).map_err(|_| Errno::NAMETOOLONG)
+    crate::sys::c_text(text).ok_or(Errno::NAMETOOLONG)
 }
 
 /// Whether a file system forgets everything at a power cut.

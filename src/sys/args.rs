@@ -75,7 +75,7 @@ impl Args {
                 .strip_prefix(name)
                 .and_then(|rest| rest.strip_prefix(b"="))
             {
-                return CStr::from_bytes_with_nul(value).ok();
+                return super::c_text(value);
             }
             n += 1;
         }

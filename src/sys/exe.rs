@@ -19,12 +19,7 @@ const SEALS: SealFlags = SealFlags::SEAL
 ///
 /// ENOENT: no procfs there.
 pub fn open(proc: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat(
-        proc,
-        c"self/exe",
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    super::path::openat(proc, c"self/exe", OFlags::RDONLY)
 }
 
 /// Whether nobody can change the content: all four seals, or a file system that has no writes.
@@ -52,6 +47,7 @@ pub fn sealed_copy(exe: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
         Err(Errno::INVAL) => rustix::fs::memfd_create(c"ocilet", flags)?,
         other => other?,
     };
+    let copy = OwnedFd::from(copy);
     // Whole in one call up to 2 GiB; the loop ends at the end of the file.
     while rustix::fs::sendfile(&copy, exe, None, 0x7fff_f000)? > 0 {}
     rustix::fs::fchmod(&copy, Mode::from_raw_mode(0o511))?;

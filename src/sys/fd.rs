@@ -8,7 +8,7 @@
 
 use syscalls::{Sysno, raw_syscall};
 
-use super::{Errno, raw};
+use super::{Errno, done, raw};
 
 /// `fcntl(fd, F_GETFD)`, man 2 fcntl.
 #[must_use]
@@ -26,7 +26,7 @@ pub fn is_open(number: u32) -> bool {
 pub fn set_cloexec(number: u32) -> Result<(), Errno> {
     const F_SETFD: usize = 2;
     // SAFETY: the descriptor stays what it is; it is only not passed on by execve.
-    raw(unsafe { raw_syscall!(Sysno::fcntl, number, F_SETFD, 1) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::fcntl, number, F_SETFD, 1) })
 }
 
 /// `close(fd)`, man 2 close.
@@ -36,7 +36,7 @@ pub fn set_cloexec(number: u32) -> Result<(), Errno> {
 /// EBADF: not open.
 pub fn close(number: u32) -> Result<(), Errno> {
     // SAFETY: see the head of the file.
-    raw(unsafe { raw_syscall!(Sysno::close, number) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::close, number) })
 }
 
 /// `close_range(first, last, CLOSE_RANGE_CLOEXEC)`, man 2 close_range (kernel 5.11).
@@ -47,7 +47,7 @@ pub fn close(number: u32) -> Result<(), Errno> {
 pub fn cloexec_range(first: u32, last: u32) -> Result<(), Errno> {
     const CLOSE_RANGE_CLOEXEC: usize = 4;
     // SAFETY: as for `set_cloexec`.
-    raw(unsafe { raw_syscall!(Sysno::close_range, first, last, CLOSE_RANGE_CLOEXEC) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::close_range, first, last, CLOSE_RANGE_CLOEXEC) })
 }
 
 /// `close_range(first, last, 0)`, man 2 close_range (kernel 5.9).
@@ -57,7 +57,7 @@ pub fn cloexec_range(first: u32, last: u32) -> Result<(), Errno> {
 /// ENOSYS below 5.9.
 pub fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     // SAFETY: see the head of the file.
-    raw(unsafe { raw_syscall!(Sysno::close_range, first, last, 0) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::close_range, first, last, 0) })
 }
 
 /// RLIMIT_NOFILE's hard limit: numbers from there on can still be open from before it was lowered; at most a million.

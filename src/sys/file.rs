@@ -8,9 +8,11 @@
 
 use core::ffi::CStr;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, IntoRawFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, read, write};
+
+use super::OwnedFd;
 
 /// Standard input.
 #[must_use]
@@ -89,7 +91,7 @@ pub fn write_whole(fd: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
 /// Reads a small file of the kernel in one go; returns the bytes that were there.
 pub fn read_file<'b>(dir: impl AsFd, path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY;
-    let file: OwnedFd = openat(dir, path, flags, Mode::empty())?;
+    let file = openat(dir.as_fd(), path, flags, Mode::empty()).map(OwnedFd::from)?;
     let n = read_whole(&file, buffer)?;
     Ok(buffer.get(..n).unwrap_or_default())
 }

@@ -9,7 +9,7 @@ use core::ffi::CStr;
 
 use syscalls::{Sysno, raw_syscall};
 
-use super::{Errno, raw};
+use super::{Errno, done, raw};
 
 /// `keyctl(KEYCTL_JOIN_SESSION_KEYRING, name)`, man 2 keyctl: joins or makes the keyring; gives its serial number.
 ///
@@ -61,5 +61,5 @@ pub fn permissions(serial: u32) -> Result<u32, Errno> {
 pub fn set_permissions(serial: u32, permissions: u32) -> Result<(), Errno> {
     const SETPERM: usize = 5;
     // SAFETY: numbers only.
-    raw(unsafe { raw_syscall!(Sysno::keyctl, SETPERM, serial, permissions) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::keyctl, SETPERM, serial, permissions) })
 }

@@ -17,6 +17,7 @@ pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod ns;
+mod owned;
 pub mod path;
 pub mod pidfd;
 pub mod proc;
@@ -28,13 +29,29 @@ pub mod term;
 pub mod testing;
 pub mod time;
 
-pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+pub use owned::OwnedFd;
+pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 pub use rustix::io::Errno;
+
+/// The text that a NUL ends.
+#[must_use]
+#[inline(never)] // core's result of three words is taken apart once
+pub fn c_text(bytes: &[u8]) -> Option<&core::ffi::CStr> {
+    core::ffi::CStr::from_bytes_until_nul(bytes).ok()
+}
 
 /// The kernel's return word as a result: the last 4095 values are negated error numbers.
 fn raw(word: usize) -> Result<usize, Errno> {
     match i32::try_from(word.cast_signed()) {
         Ok(negated @ -4095..=-1) => Err(Errno::from_raw_os_error(-negated)),
         _ => Ok(word),
+    }
+}
+
+/// The same for a call that returns nothing else: a result that fits a register.
+fn done(word: usize) -> Result<(), Errno> {
+    match i32::try_from(word.cast_signed()) {
+        Ok(negated @ -4095..=-1) => Err(Errno::from_raw_os_error(-negated)),
+        _ => Ok(()),
     }
 }

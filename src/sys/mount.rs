@@ -39,6 +39,25 @@ pub fn mount(
     )
 }
 
+/// [`mount`] of one place onto another: MS_BIND, MS_MOVE.
+///
+/// # Errors
+///
+/// As for [`mount`].
+pub fn bind(source: &CStr, target: &CStr, flags: u32) -> Result<(), Errno> {
+    mount(source, target, c"", flags, c"")
+}
+
+/// [`mount`] with flags for what is mounted already: propagation, MS_REMOUNT with MS_BIND.
+///
+/// # Errors
+///
+/// As for [`mount`].
+#[inline(never)] // ten words to pass
+pub fn change(target: &CStr, flags: u32) -> Result<(), Errno> {
+    bind(c"", target, flags)
+}
+
 /// `int umount2(const char *target, int flags)`, man 2 umount, with MNT_DETACH.
 ///
 /// # Errors
@@ -64,7 +83,7 @@ pub fn clone_tree(dir: impl AsFd, path: &CStr, recursive: bool) -> Result<OwnedF
     if path.is_empty() {
         flags |= OpenTreeFlags::AT_EMPTY_PATH;
     }
-    rustix::mount::open_tree(dir, path, flags)
+    rustix::mount::open_tree(dir.as_fd(), path, flags).map(OwnedFd::from)
 }
 
 /// `int move_mount(int from, "", int to, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)`, Linux 5.2: attaches a
@@ -110,7 +129,7 @@ pub fn set_attributes(
             size_of::<mount_attr>()
         )
     };
-    super::raw(word).map(|_| ())
+    super::done(word)
 }
 
 /// `int fsopen(const char *name, unsigned int flags)`, man 2 fsopen, Linux 5.2: a new file system to be configured.
@@ -119,7 +138,7 @@ pub fn set_attributes(
 ///
 /// The kernel's. ENODEV: no such type.
 pub fn open_fs(name: &CStr) -> Result<OwnedFd, Errno> {
-    rustix::mount::fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)
+    rustix::mount::fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC).map(OwnedFd::from)
 }
 
 /// `fsconfig(FSCONFIG_SET_STRING)`, or FSCONFIG_SET_FLAG for an option without a value. Linux 5.2.
@@ -141,10 +160,11 @@ pub fn configure(fs: impl AsFd, key: &CStr, value: Option<&CStr>) -> Result<(), 
 ///
 /// The kernel's; as for [`mount`].
 pub fn make(fs: impl AsFd, attributes: u32) -> Result<OwnedFd, Errno> {
-    rustix::mount::fsconfig_create(&fs)?;
+    rustix::mount::fsconfig_create(fs.as_fd())?;
     rustix::mount::fsmount(
-        fs,
+        fs.as_fd(),
         FsMountFlags::FSMOUNT_CLOEXEC,
         MountAttrFlags::from_bits_retain(attributes),
     )
+    .map(OwnedFd::from)
 }

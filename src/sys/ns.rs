@@ -7,7 +7,7 @@
 
 use syscalls::{Sysno, raw_syscall};
 
-use super::{AsRawFd, BorrowedFd, Errno, raw};
+use super::{AsRawFd, BorrowedFd, Errno, done, raw};
 
 /// CLONE_NEW* flags, linux/sched.h.
 pub mod flag {
@@ -37,7 +37,7 @@ pub mod flag {
 /// /proc/sys/user.
 pub fn unshare(flags: u32) -> Result<(), Errno> {
     // SAFETY: a number; CLONE_FILES and CLONE_FS, which could surprise other threads, concern no one: there is one.
-    raw(unsafe { raw_syscall!(Sysno::unshare, flags) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::unshare, flags) })
 }
 
 /// `int setns(int fd, int nstype)`, man 2 setns: joins the namespace of the file; the type must match.
@@ -47,7 +47,7 @@ pub fn unshare(flags: u32) -> Result<(), Errno> {
 /// EINVAL: the file is no namespace, or of another type; EPERM: no CAP_SYS_ADMIN in the owning user namespace.
 pub fn setns(fd: BorrowedFd<'_>, kind: u32) -> Result<(), Errno> {
     // SAFETY: two numbers.
-    raw(unsafe { raw_syscall!(Sysno::setns, fd.as_raw_fd(), kind) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::setns, fd.as_raw_fd(), kind) })
 }
 
 /// `ioctl(fd, NS_GET_NSTYPE)`, man 2 ioctl_ns (kernel 4.11): the CLONE_NEW* flag of a namespace file.

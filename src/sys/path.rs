@@ -25,7 +25,8 @@ pub fn openat2(
     flags: OFlags,
     resolve: ResolveFlags,
 ) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat2(dir, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+    let flags = flags | OFlags::CLOEXEC;
+    rustix::fs::openat2(dir.as_fd(), path, flags, Mode::empty(), resolve).map(OwnedFd::from)
 }
 
 /// `int openat(int dirfd, const char *path, int flags, mode_t mode)`, man 2 openat, with O_CLOEXEC and O_NOCTTY added.
@@ -34,14 +35,26 @@ pub fn openat2(
 ///
 /// The kernel's.
 pub fn openat(dir: impl AsFd, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::CLOEXEC;
-    // O_PATH takes no flags about the file itself.
-    let flags = if flags.contains(OFlags::PATH) {
-        flags
-    } else {
-        flags | OFlags::NOCTTY
-    };
-    rustix::fs::openat(dir, path, flags, Mode::empty())
+    fn safely(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::CLOEXEC;
+        // O_PATH takes no flags about the file itself.
+        let flags = if flags.contains(OFlags::PATH) {
+            flags
+        } else {
+            flags | OFlags::NOCTTY
+        };
+        open(dir, path, flags, 0)
+    }
+    safely(dir.as_fd(), path, flags)
+}
+
+/// `int openat(int dirfd, const char *path, int flags, mode_t mode)`, man 2 openat, as the caller says.
+///
+/// # Errors
+///
+/// The kernel's.
+pub fn open(dir: impl AsFd, path: &CStr, flags: OFlags, mode: u32) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(dir.as_fd(), path, flags, Mode::from_raw_mode(mode)).map(OwnedFd::from)
 }
 
 /// `int openat(…, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode)`: a new regular file.
@@ -51,7 +64,7 @@ pub fn openat(dir: impl AsFd, path: &CStr, flags: OFlags) -> Result<OwnedFd, Err
 /// The kernel's; EEXIST also for a dangling link.
 pub fn create(dir: impl AsFd, name: &CStr, mode: u32) -> Result<OwnedFd, Errno> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-    rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(mode))
+    open(dir, name, flags, mode)
 }
 
 /// `statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID)`, man 2 statx: the id of the mount (Linux 5.8) and whether the file is

@@ -5,7 +5,7 @@
 //! Signals are sent to other processes; no memory of this one is involved.
 #![allow(unsafe_code)]
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use super::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
@@ -14,7 +14,7 @@ const PIDFS: u64 = 0x5049_4446;
 
 /// `int pidfd_open(pid_t pid, unsigned int flags)`, man 2 pidfd_open, Linux 5.3. ESRCH: no such process.
 pub fn open(pid: u32) -> Result<OwnedFd, Errno> {
-    rustix::process::pidfd_open(number(pid)?, PidfdFlags::empty())
+    rustix::process::pidfd_open(number(pid)?, PidfdFlags::empty()).map(OwnedFd::from)
 }
 
 /// The inode of a pidfd where it identifies the process for the whole uptime (pidfs, Linux 6.9); 0 where it does not.

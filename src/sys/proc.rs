@@ -136,7 +136,7 @@ fn sides(pid: usize, pidfd: i32) -> Result<Fork, Errno> {
 ///
 /// ESRCH: no such process, ENOSYS below 5.3.
 pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
-    rustix::process::pidfd_open(pid, PidfdFlags::empty())
+    rustix::process::pidfd_open(pid, PidfdFlags::empty()).map(OwnedFd::from)
 }
 
 /// How a process ended.
@@ -298,7 +298,7 @@ impl<'a> Iterator for StringsIter<'a> {
     type Item = &'a CStr;
     fn next(&mut self) -> Option<&'a CStr> {
         self.0.count = self.0.count.checked_sub(1)?;
-        let text = CStr::from_bytes_until_nul(self.0.bytes).ok()?;
+        let text = super::c_text(self.0.bytes)?;
         self.0.bytes = self.0.bytes.get(text.to_bytes_with_nul().len()..)?;
         Some(text)
     }

@@ -7,7 +7,7 @@
 
 use syscalls::{Sysno, raw_syscall};
 
-use super::{Errno, raw};
+use super::{Errno, done};
 
 /// `struct sched_attr`, version 0 with utilisation clamps left out (48 bytes, kernel 3.14), linux/sched/types.h.
 #[repr(C)]
@@ -38,7 +38,7 @@ pub struct SchedAttr {
 /// EPERM without CAP_SYS_NICE, EINVAL for a mixture the policy does not take, EBUSY without bandwidth for DEADLINE.
 pub fn set_scheduler(attr: &SchedAttr) -> Result<(), Errno> {
     // SAFETY: the struct starts with its own size, which the kernel honours.
-    raw(unsafe { raw_syscall!(Sysno::sched_setattr, 0, core::ptr::from_ref(attr), 0) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::sched_setattr, 0, core::ptr::from_ref(attr), 0) })
 }
 
 /// `ioprio_set(IOPRIO_WHO_PGRP, 0, class << 13 | level)`, man 2 ioprio_set.
@@ -49,8 +49,7 @@ pub fn set_scheduler(attr: &SchedAttr) -> Result<(), Errno> {
 pub fn set_io_priority(class: u32, level: u32) -> Result<(), Errno> {
     const IOPRIO_WHO_PGRP: usize = 2;
     // SAFETY: numbers only.
-    raw(unsafe { raw_syscall!(Sysno::ioprio_set, IOPRIO_WHO_PGRP, 0, (class << 13) | level) })
-        .map(drop)
+    done(unsafe { raw_syscall!(Sysno::ioprio_set, IOPRIO_WHO_PGRP, 0, (class << 13) | level) })
 }
 
 /// `int personality(unsigned long persona)`, man 2 personality.
@@ -60,7 +59,7 @@ pub fn set_io_priority(class: u32, level: u32) -> Result<(), Errno> {
 /// EINVAL: the kernel cannot change to it.
 pub fn set_personality(persona: u32) -> Result<(), Errno> {
     // SAFETY: a number.
-    raw(unsafe { raw_syscall!(Sysno::personality, persona) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::personality, persona) })
 }
 
 /// Words of a NUMA node mask: 1,024 nodes, the most a kernel can be built for.
@@ -80,7 +79,7 @@ pub fn set_memory_policy(mode: u32, nodes: &[usize; NODE_WORDS]) -> Result<(), E
         (core::ptr::null(), 0)
     };
     // SAFETY: the mask is null with length zero, or an array of at least maxnode - 1 bits.
-    raw(unsafe { raw_syscall!(Sysno::set_mempolicy, mode, mask, bits) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::set_mempolicy, mode, mask, bits) })
 }
 
 /// `int prlimit(0, resource, new, NULL)`, man 2 prlimit. `u64::MAX` is RLIM_INFINITY.
@@ -91,5 +90,5 @@ pub fn set_memory_policy(mode: u32, nodes: &[usize; NODE_WORDS]) -> Result<(), E
 pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let limits = [soft, hard];
     // SAFETY: `struct rlimit64` is two u64 (man 2 getrlimit), and the old limits are not asked for.
-    raw(unsafe { raw_syscall!(Sysno::prlimit64, 0, resource, limits.as_ptr(), 0) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::prlimit64, 0, resource, limits.as_ptr(), 0) })
 }

@@ -8,7 +8,7 @@
 
 use syscalls::{Sysno, raw_syscall};
 
-use super::{AsRawFd, BorrowedFd, Errno, FromRawFd, OwnedFd, raw};
+use super::{AsRawFd, BorrowedFd, Errno, FromRawFd, OwnedFd, done, raw};
 
 /// Number of signals, 64 on every architecture but MIPS (man 7 signal).
 pub const LAST: i32 = 64;
@@ -54,8 +54,7 @@ pub fn set_default(signal: i32) -> Result<(), Errno> {
     // Handler, flags, restorer, mask: SIG_DFL is 0, everything else zero, whatever the layout.
     let action = [0_usize; 5];
     // SAFETY: the kernel reads at most 32 bytes of the array, and no handler address is in it.
-    raw(unsafe { raw_syscall!(Sysno::rt_sigaction, signal, action.as_ptr(), 0, SET_BYTES) })
-        .map(drop)
+    done(unsafe { raw_syscall!(Sysno::rt_sigaction, signal, action.as_ptr(), 0, SET_BYTES) })
 }
 
 /// `int signalfd4(-1, mask, 8, SFD_CLOEXEC | SFD_NONBLOCK)`, man 2 signalfd. The signals must be blocked.

@@ -30,6 +30,7 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
         SocketFlags::CLOEXEC,
         None,
     )
+    .map(|(one, other)| (one.into(), other.into()))
 }
 
 /// A listening SEQPACKET socket with this name in the current directory; one caller can wait in its queue.
@@ -58,6 +59,7 @@ pub fn connect(name: &CStr) -> Result<OwnedFd, Errno> {
 
 fn seqpacket(flags: SocketFlags) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+        .map(OwnedFd::from)
 }
 
 /// SO_RCVTIMEO and SO_SNDTIMEO, man 7 socket: a receive that waits longer is EAGAIN. `None` waits for ever.

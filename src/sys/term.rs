@@ -8,7 +8,7 @@
 use linux_raw_sys::{general as k, ioctl};
 use syscalls::{Sysno, raw_syscall};
 
-use super::{AsFd, AsRawFd, Errno, raw};
+use super::{AsFd, AsRawFd, Errno, done};
 
 /// Settings as the kernel keeps them. Speeds stay encoded in them: nothing here decodes them, as rustix would.
 #[derive(Clone, Copy)]
@@ -71,5 +71,5 @@ fn control(fd: impl AsFd, request: u32, settings: &mut Settings) -> Result<(), E
     let fd = fd.as_fd().as_raw_fd();
     let place = &raw mut settings.0;
     // SAFETY: TCGETS fills the struct and TCSETS reads it; it is the caller's.
-    raw(unsafe { raw_syscall!(Sysno::ioctl, fd, request, place) }).map(drop)
+    done(unsafe { raw_syscall!(Sysno::ioctl, fd, request, place) })
 }

@@ -63,7 +63,8 @@ fn sockets_of_any_length() {
 }
 
 fn pair() -> (OwnedFd, OwnedFd) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = OwnedFd::from(openpt(flags).unwrap());
     let slave = other_end(&master, Some((33, 77))).unwrap();
     (master, slave)
 }
@@ -77,7 +78,7 @@ fn a_terminal_has_the_size_it_was_given() {
 
 #[test]
 fn only_the_multiplexer_of_a_devpts_is_one() {
-    let open = |path: &str| openat(CWD, path, OFlags::PATH, Bits::empty()).unwrap();
+    let open = |path: &str| OwnedFd::from(openat(CWD, path, OFlags::PATH, Bits::empty()).unwrap());
     assert_eq!(is_multiplexer(&open("/dev/pts/ptmx")), Ok(true));
     assert_eq!(is_multiplexer(&open("/dev/null")), Ok(false));
     assert_eq!(is_multiplexer(&open("/dev/pts")), Ok(false));
@@ -98,11 +99,11 @@ fn relayed(body: fn(&mut Relay, OwnedFd)) -> (rustix::process::Pid, OwnedFd, Own
             let Ok(mut relay) = Relay::start(master, true) else {
                 exit(3)
             };
-            body(&mut relay, never);
+            body(&mut relay, never.into());
             drop(hold);
             exit(0)
         }
-        Fork::Parent(pid, _) => (pid, our_in, our_out, slave),
+        Fork::Parent(pid, _) => (pid, our_in.into(), our_out.into(), slave),
     }
 }
 
