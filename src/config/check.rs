@@ -4,8 +4,8 @@
 
 use super::pools::Pools;
 use super::types::{Config, Hooks, IdMapping, Process, Scheduler, Text};
-use super::{Wrong, check_linux};
-use crate::error::{Cause, Rule};
+use super::{Wrong, broken, check_linux, full};
+use crate::error::Rule;
 use crate::limits::{self, Limit};
 
 /// Ok, or the rule at the byte.
@@ -13,10 +13,7 @@ pub(super) fn that(good: bool, rule: Rule, at: u32) -> Result<(), Wrong> {
     if good {
         return Ok(());
     }
-    Err(Wrong {
-        cause: Cause::Rule(rule),
-        at,
-    })
+    Err(broken(rule, at as usize))
 }
 
 /// As [`that`], about a text.
@@ -113,8 +110,7 @@ fn room_for(doc: &[u8], string: Text, bytes: &mut usize) -> Result<(), Wrong> {
     };
     *bytes += decoded + 1;
     if *bytes > limits::ARG_BYTES {
-        let at = string.start() as usize - 1;
-        return Err(Wrong::limit(Limit::ARG_BYTES, at));
+        return Err(full(Limit::ARG_BYTES, string.quote()));
     }
     Ok(())
 }

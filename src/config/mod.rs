@@ -46,15 +46,14 @@ use crate::limits::Limit;
 use schema::Obj;
 use seed::Draft;
 
-/// Reads config.json: `doc` is the whole file, `pools` receives its lists and is emptied first.
+/// Reads config.json: `doc` is the whole file, `pools` receives its lists. Pools are for one document: they must be empty.
 ///
 /// # Errors
 ///
 /// A rule or a limit at the byte of the offending value.
 pub fn read(doc: &[u8], pools: &mut Pools) -> Result<Config, Fault> {
-    let step = Step::ReadConfig;
-    let draft = document(doc, pools, Obj::Config).map_err(|wrong| wrong.fault(step))?;
-    check::config(doc, pools, &draft.config).map_err(|wrong| wrong.fault(step))?;
+    let draft = document(doc, pools, Obj::Config)?;
+    check::config(doc, pools, &draft.config)?;
     Ok(draft.config)
 }
 
@@ -64,9 +63,9 @@ pub fn read(doc: &[u8], pools: &mut Pools) -> Result<Config, Fault> {
 ///
 /// As for [`read`].
 pub fn read_process(doc: &[u8], pools: &mut Pools) -> Result<Process, Fault> {
-    let step = Step::ReadProcess;
-    let draft = document(doc, pools, Obj::Process).map_err(|wrong| wrong.fault(step))?;
-    check::process(doc, pools, &draft.process).map_err(|wrong| wrong.fault(step))?;
+    let wrong = |wrong: Wrong| Fault::placed(Step::ReadProcess, wrong.cause(), wrong.at());
+    let draft = document(doc, pools, Obj::Process).map_err(wrong)?;
+    check::process(doc, pools, &draft.process).map_err(wrong)?;
     Ok(draft.process)
 }
 
@@ -76,9 +75,9 @@ pub fn read_process(doc: &[u8], pools: &mut Pools) -> Result<Process, Fault> {
 ///
 /// As for [`read`].
 pub fn read_resources(doc: &[u8], pools: &mut Pools) -> Result<Resources, Fault> {
-    let step = Step::ReadResources;
-    let draft = document(doc, pools, Obj::Resources).map_err(|wrong| wrong.fault(step))?;
-    check_linux::resources(doc, pools, &draft.resources).map_err(|wrong| wrong.fault(step))?;
+    let wrong = |wrong: Wrong| Fault::placed(Step::ReadResources, wrong.cause(), wrong.at());
+    let draft = document(doc, pools, Obj::Resources).map_err(wrong)?;
+    check_linux::resources(doc, pools, &draft.resources).map_err(wrong)?;
     Ok(draft.resources)
 }
 
@@ -90,29 +89,23 @@ fn document(doc: &[u8], pools: &mut Pools, obj: Obj) -> Result<Draft, Wrong> {
     Ok(draft)
 }
 
-/// Why a document is refused, and the byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wrong {
-    cause: Cause,
-    at: u32,
+/// Why a document is refused, and the byte: a fault of the step [`Step::ReadConfig`].
+type Wrong = Fault;
+
+/// A broken rule at a byte.
+fn broken(rule: Rule, at: usize) -> Wrong {
+    refused(Cause::Rule(rule), at)
 }
 
-impl Wrong {
-    fn rule(rule: Rule, at: usize) -> Self {
-        Self {
-            cause: Cause::Rule(rule),
-            at: u32::try_from(at).unwrap_or(u32::MAX),
-        }
-    }
+/// A capacity that was exceeded at a byte.
+fn full(limit: Limit, at: usize) -> Wrong {
+    refused(Cause::Limit(limit), at)
+}
 
-    fn limit(limit: Limit, at: usize) -> Self {
-        Self {
-            cause: Cause::Limit(limit),
-            at: u32::try_from(at).unwrap_or(u32::MAX),
-        }
-    }
-
-    fn fault(self, step: Step) -> Fault {
-        Fault::placed(step, self.cause, At::Byte(self.at))
-    }
+/// Kept out of line: there is hardly a function of the room that does not call it.
+#[cold]
+#[inline(never)]
+fn refused(cause: Cause, at: usize) -> Wrong {
+    let at = At::Byte(u32::try_from(at).unwrap_or(u32::MAX));
+    Fault::placed(Step::ReadConfig, cause, at)
 }

@@ -108,15 +108,3 @@ impl Int {
         }
     }
 }
-
-/// The known keys of an object.
-pub(super) struct Keys {
-    /// Separated by spaces.
-    pub(super) words: &'static str,
-    /// One for each word.
-    pub(super) nodes: &'static [Node],
-    /// Bit N: word N must be there.
-    pub(super) must: u32,
-    /// What is broken when one of these is not there.
-    pub(super) rule: Rule,
-}

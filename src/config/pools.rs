@@ -1,14 +1,13 @@
 //! The lists of a document: one vector of fixed capacity per kind of entry, in .bss, touched as far as it is filled.
 #![forbid(unsafe_code)]
 
-use super::Wrong;
 use super::node::{Node, Pool};
 use super::schema::Obj;
 use super::types::{
     Device, DeviceRule, Hook, HugepageLimit, IdMapping, Mount, Namespace, NetDevice, NetPriority,
     Pair, Rdma, Rlimit, SeccompArg, SeccompRule, Text, ThrottleDevice, WeightDevice,
 };
-use crate::error::Cause;
+use super::{Wrong, full};
 use crate::limits::{self, Limit};
 use heapless::{Vec, VecView};
 
@@ -74,8 +73,6 @@ pub struct Pools {
     pub seccomp_names: Vec<Text, { limits::SECCOMP_NAMES }>,
     /// `linux.seccomp.syscalls[].args`.
     pub seccomp_args: Vec<SeccompArg, { limits::SECCOMP_ARGS }>,
-    /// A document has been read into them.
-    used: bool,
     /// Keys of the objects seen so far, for `scan`: offset of the object plus one, offset of the key.
     pub(super) keys: [(u32, u32); KEY_SLOTS],
 }
@@ -120,47 +117,12 @@ impl Pools {
             seccomp_rules: Vec::new(),
             seccomp_names: Vec::new(),
             seccomp_args: Vec::new(),
-            used: false,
             keys: [(0, 0); KEY_SLOTS],
         }
     }
 }
 
 impl Pools {
-    /// Empties every list; fresh ones are left alone, since even to look at a length is a page fault each.
-    pub(super) fn clear(&mut self) {
-        if !core::mem::replace(&mut self.used, true) {
-            return;
-        }
-        self.env.clear();
-        self.args.clear();
-        self.groups.clear();
-        self.rlimits.clear();
-        self.unknown_capabilities.clear();
-        self.mounts.clear();
-        self.mount_options.clear();
-        self.id_mappings.clear();
-        self.hooks.clear();
-        self.hook_words.clear();
-        self.annotations.clear();
-        self.namespaces.clear();
-        self.devices.clear();
-        self.net_devices.clear();
-        self.sysctl.clear();
-        self.paths.clear();
-        self.schemata.clear();
-        self.device_rules.clear();
-        self.weight_devices.clear();
-        self.throttle_devices.clear();
-        self.hugepage_limits.clear();
-        self.net_priorities.clear();
-        self.rdma.clear();
-        self.unified.clear();
-        self.seccomp_rules.clear();
-        self.seccomp_names.clear();
-        self.seccomp_args.clear();
-    }
-
     /// Entries in the pool of a list or map so far.
     pub(super) fn filled(&mut self, node: Node) -> usize {
         match node {
@@ -209,22 +171,17 @@ impl Pools {
         }
     }
 
-    pub(super) fn push_text(&mut self, pool: Pool, text: Text, at: u32) -> Result<(), Wrong> {
+    pub(super) fn push_text(&mut self, pool: Pool, text: Text, at: usize) -> Result<(), Wrong> {
         let (texts, limit) = self.texts(pool);
-        push(texts, text, Cause::Limit(limit), at)
+        texts.push(text).map_err(|_| full(limit, at))
     }
 
-    pub(super) fn push_pair(&mut self, pool: Pool, pair: Pair, at: u32) -> Result<(), Wrong> {
+    pub(super) fn push_pair(&mut self, pool: Pool, pair: Pair, at: usize) -> Result<(), Wrong> {
         let (pairs, limit) = self.pairs(pool);
-        push(pairs, pair, Cause::Limit(limit), at)
+        pairs.push(pair).map_err(|_| full(limit, at))
     }
 
-    pub(super) fn push_group(&mut self, id: u32, at: u32) -> Result<(), Wrong> {
-        push(&mut self.groups, id, Cause::Limit(Limit::GROUPS), at)
+    pub(super) fn push_group(&mut self, id: u32, at: usize) -> Result<(), Wrong> {
+        self.groups.push(id).map_err(|_| full(Limit::GROUPS, at))
     }
-}
-
-/// Appends, or says what is full.
-pub(super) fn push<T>(pool: &mut VecView<T>, entry: T, full: Cause, at: u32) -> Result<(), Wrong> {
-    pool.push(entry).map_err(|_| Wrong { cause: full, at })
 }

@@ -9,9 +9,9 @@
 //! document touches little memory; it is at most 4/5 full, and a hit is verified by comparing the decoded keys.
 #![forbid(unsafe_code)]
 
-use super::Wrong;
 use super::text::Text;
 use super::walk::string_end;
+use super::{Wrong, broken, full};
 use crate::error::Rule;
 use crate::limits::{self, Limit};
 
@@ -21,13 +21,13 @@ pub(super) type Slot = (u32, u32);
 /// Checks the bytes; `slots` is scratch space, whatever it holds.
 pub(super) fn scan(doc: &[u8], slots: &mut [Slot]) -> Result<(), Wrong> {
     if doc.len() > limits::CONFIG_BYTES {
-        return Err(Wrong::limit(Limit::CONFIG_BYTES, limits::CONFIG_BYTES));
+        return Err(full(Limit::CONFIG_BYTES, limits::CONFIG_BYTES));
     }
     if doc.starts_with(b"\xef\xbb\xbf") {
-        return Err(Wrong::rule(Rule::JsonBom, 0));
+        return Err(broken(Rule::JsonBom, 0));
     }
     if let Err(error) = core::str::from_utf8(doc) {
-        return Err(Wrong::rule(Rule::JsonUtf8, error.valid_up_to()));
+        return Err(broken(Rule::JsonUtf8, error.valid_up_to()));
     }
     let keys = Keys::new(doc, slots);
     Scanner { doc, at: 0, keys }.document()
@@ -64,7 +64,7 @@ impl Scanner<'_> {
             depth: 0,
         };
         if self.skip().is_none() {
-            return Err(Wrong::rule(Rule::JsonEmpty, 0));
+            return Err(broken(Rule::JsonEmpty, 0));
         }
         loop {
             if !self.value(&mut open)? {
@@ -101,7 +101,7 @@ impl Scanner<'_> {
                     0
                 };
                 if open.push(object).is_none() {
-                    return Err(Wrong::limit(Limit::CONFIG_DEPTH, self.at));
+                    return Err(full(Limit::CONFIG_DEPTH, self.at));
                 }
                 self.at += 1;
                 if self.skip() == Some(if object == 0 { b']' } else { b'}' }) {
@@ -132,7 +132,7 @@ impl Scanner<'_> {
         let comma = self.at;
         self.at += 1;
         if let Some(b'}' | b']') = self.skip() {
-            return Err(Wrong::rule(Rule::JsonTrailingComma, comma));
+            return Err(broken(Rule::JsonTrailingComma, comma));
         }
         if container != 0 {
             self.key(container)?;
@@ -150,7 +150,7 @@ impl Scanner<'_> {
         let quote = self.at;
         let key = self.string()?;
         if !self.keys.insert(object, quote, key) {
-            return Err(Wrong::rule(Rule::JsonTwice, quote));
+            return Err(broken(Rule::JsonTwice, quote));
         }
         match self.skip() {
             Some(b':') => self.at += 1,
@@ -167,7 +167,7 @@ impl Scanner<'_> {
         loop {
             match self.peek() {
                 Some(b'"') => {
-                    let text = Text::new(start, self.at - start).unwrap_or_default();
+                    let text = Text::between(start, self.at);
                     self.at += 1;
                     return Ok(text);
                 }
@@ -185,7 +185,7 @@ impl Scanner<'_> {
     /// Passes an escape; a high surrogate passes together with the low one.
     fn escape(&mut self) -> Result<(), Wrong> {
         let backslash = self.at;
-        let wrong = |rule| Err(Wrong::rule(rule, backslash));
+        let wrong = |rule| Err(broken(rule, backslash));
         let rest = self.doc.get(backslash + 1..).unwrap_or(&[]);
         match rest.first() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
@@ -224,7 +224,7 @@ impl Scanner<'_> {
         if good {
             return Ok(());
         }
-        Err(Wrong::rule(Rule::JsonNumber, start))
+        Err(broken(Rule::JsonNumber, start))
     }
 
     fn digits(&mut self) -> usize {
@@ -267,7 +267,7 @@ impl Scanner<'_> {
     }
 
     fn wrong<T>(&self, rule: Rule) -> Result<T, Wrong> {
-        Err(Wrong::rule(rule, self.at))
+        Err(broken(rule, self.at))
     }
 }
 
@@ -350,8 +350,7 @@ fn same(doc: &[u8], key: Text, quote: usize) -> bool {
     // Without an escape the bytes and the closing quote decide, at the cost of the common prefix.
     for (left, right) in raw.iter().zip(stored) {
         if *left == b'\\' || *right == b'\\' {
-            let len = string_end(doc, quote) - quote - 2;
-            let stored = Text::new(quote + 1, len).unwrap_or_default();
+            let stored = Text::between(quote + 1, string_end(doc, quote) - 1);
             return key.bytes(doc).eq(stored.bytes(doc));
         }
         if left != right {

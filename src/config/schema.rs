@@ -1,13 +1,70 @@
 //! The shape of the document: for each object its keys, what their values must be, and which of them must be there.
 //!
-//! One table serves three readers: which key is known (`Obj::keys`), where its value goes (`Draft::slot`) and what an
-//! object starts as (`Draft::begin`). A row is `must` or `may`, the field of the draft, the key, the [`Node`].
+//! A row is `must` or `may`, the field of the draft that the value goes to, the key, the [`Node`]. All rows and all keys
+//! are one table and one text, since a pointer costs four times what a number does; the objects know where theirs begin.
 #![forbid(unsafe_code)]
 
 use super::names::Names;
-use super::node::{Int, Keys, Node, Pool};
+use super::node::{Int, Node, Pool};
 use super::seed::{Draft, Slot};
 use crate::error::Rule;
+use crate::sys::field::{Field, field};
+
+/// A key of an object: what its value must be, and where that goes.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    pub(super) node: Node,
+    pub(super) slot: Slot,
+}
+
+/// What there is to know about a kind of object, apart from its rows.
+pub(super) struct Shape {
+    /// Its first key in `WORDS`.
+    word: u16,
+    /// Its first row in `ROWS`.
+    row: u16,
+    /// How many rows.
+    rows: u8,
+    /// Bit N: key N must be there.
+    pub(super) must: u32,
+    /// What is broken when one of these is not there.
+    pub(super) rule: Rule,
+    /// The place for the offset of the object.
+    pub(super) at: Field<Draft, u32>,
+}
+
+impl Shape {
+    /// The number of the key that `is` knows, and its row.
+    pub(super) fn find(&self, mut is: impl FnMut(&[u8]) -> bool) -> Option<(u8, Row)> {
+        let words = WORDS.as_bytes().get(usize::from(self.word)..)?;
+        let mut words = words.split(|byte| *byte == b' ');
+        (0..self.rows).find_map(|number| {
+            let row = usize::from(self.row) + usize::from(number);
+            is(words.next()?).then_some((number, *ROWS.get(row)?))
+        })
+    }
+}
+
+/// The shapes, where `sizes` says how many letters and rows each has.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "asserted and evaluated while compiling"
+)]
+const fn begun<const N: usize>(mut shapes: [Shape; N], sizes: [(usize, usize); N]) -> [Shape; N] {
+    let (mut n, mut word, mut row) = (0, 0, 0);
+    while n < N {
+        let (letters, rows) = sizes[n];
+        assert!(word <= u16::MAX as usize && row <= u16::MAX as usize && rows <= 32);
+        shapes[n].word = word as u16;
+        shapes[n].row = row as u16;
+        shapes[n].rows = rows as u8;
+        word += letters;
+        row += rows;
+        n += 1;
+    }
+    shapes
+}
 
 macro_rules! mask {
     () => { 0 };
@@ -15,51 +72,48 @@ macro_rules! mask {
     (may $($rest:ident)*) => { mask!($($rest)*) << 1 };
 }
 
+/// A field of an object in the draft.
+macro_rules! place {
+    (($group:ident.$member:ident) $field:ident) => {
+        field!(Draft, $group.$member.$field)
+    };
+    ($member:ident $field:ident) => {
+        field!(Draft, $member.$field)
+    };
+}
+
 macro_rules! objects {
-    ($($obj:ident $rule:ident $member:ident {
+    ($($obj:ident $rule:ident $member:tt {
         $($need:ident $field:ident $key:literal $node:expr;)*
     })*) => {
         /// A kind of object.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Obj { $($obj,)* }
 
-        impl Obj {
-            pub(super) fn keys(self) -> Keys {
-                use Node::{Access, Bits, Bool, Free, Ids, Map, Name, Object, Objects, Pairs, Text, Texts};
-                match self { $(Self::$obj => {
-                    static NODES: &[Node] = &[$($node,)*];
-                    Keys {
-                        words: concat!($($key, " ",)*),
-                        nodes: NODES,
-                        must: mask!($($need)*),
-                        rule: Rule::$rule,
-                    }
-                })* }
-            }
-        }
+        /// The keys of all objects, each with a space behind it.
+        const WORDS: &str = concat!($($($key, " ",)*)*);
 
-        impl Draft {
-            /// Where the value of key number `index` of an object goes.
-            pub(super) fn slot(&mut self, obj: Obj, index: u8) -> Slot<'_> {
-                match obj { $(Obj::$obj => {
-                    #[allow(non_camel_case_types)]
-                    enum Row { $($field,)* }
-                    $(if index == Row::$field as u8 {
-                        return Slot::from(&mut self.$member.$field);
-                    })*
-                    Slot::Nothing
-                })* }
-            }
+        const SHAPES_LEN: usize = [$(Obj::$obj),*].len();
+        static SHAPES: [Shape; SHAPES_LEN] = begun([$(Shape {
+            word: 0,
+            row: 0,
+            rows: 0,
+            must: mask!($($need)*),
+            rule: Rule::$rule,
+            at: place!($member at),
+        },)*], [$((concat!($($key, " ",)*).len(), [$($key,)*].len()),)*]);
 
-            /// An empty object at `at`.
-            pub(super) fn begin(&mut self, obj: Obj, at: u32) {
-                match obj { $(Obj::$obj => {
-                    self.$member = Default::default();
-                    self.$member.at = at;
-                })* }
-            }
-        }
+        static ROWS: &[Row] = {
+            use Node::{Access, Bits, Bool, Free, Ids, Map, Name, Object, Objects, Pairs, Text, Texts};
+            &[$($(Row { node: $node, slot: place!($member $field).slot() },)*)*]
+        };
     };
+}
+
+impl Obj {
+    pub(super) fn shape(self) -> Option<&'static Shape> {
+        SHAPES.get(self as usize)
+    }
 }
 
 use Int::{
@@ -118,7 +172,7 @@ objects! {
         may permitted "permitted" Bits(Names::Capability);
         may ambient "ambient" Bits(Names::Capability);
     }
-    Rlimit KeysRlimit rlimit {
+    Rlimit KeysRlimit (entry.rlimit) {
         must resource "type" Name(Names::Rlimit);
         must soft "soft" N(U64);
         must hard "hard" N(U64);
@@ -140,7 +194,7 @@ objects! {
         may initial "initial" Text;
         may last "final" Text;
     }
-    Mount KeysMount mount {
+    Mount KeysMount (entry.mount) {
         must destination "destination" Text;
         may source "source" Text;
         may kind "type" Text;
@@ -148,7 +202,7 @@ objects! {
         may uid_mappings "uidMappings" Objects(Obj::IdMapping);
         may gid_mappings "gidMappings" Objects(Obj::IdMapping);
     }
-    IdMapping KeysIdMapping id_mapping {
+    IdMapping KeysIdMapping (part.id_mapping) {
         must container "containerID" N(U32);
         must host "hostID" N(U32);
         must size "size" N(U32);
@@ -161,7 +215,7 @@ objects! {
         may poststart "poststart" Objects(Obj::Hook);
         may poststop "poststop" Objects(Obj::Hook);
     }
-    Hook KeysHook hook {
+    Hook KeysHook (entry.hook) {
         must path "path" Text;
         may args "args" Texts(Pool::HookWords);
         may env "env" Texts(Pool::HookWords);
@@ -190,15 +244,15 @@ objects! {
         may boottime "boottime" Object(Obj::TimeOffset);
         may monotonic "monotonic" Object(Obj::TimeOffset);
     }
-    TimeOffset Never time_offset {
+    TimeOffset Never (entry.time_offset) {
         may secs "secs" N(I64);
         may nanosecs "nanosecs" N(Nanoseconds);
     }
-    Namespace KeysNamespace namespace {
+    Namespace KeysNamespace (entry.namespace) {
         must kind "type" Name(Names::Namespace);
         may path "path" Text;
     }
-    Device KeysDevice device {
+    Device KeysDevice (entry.device) {
         must kind "type" Name(Names::Device);
         must path "path" Text;
         may major "major" N(Major);
@@ -207,7 +261,7 @@ objects! {
         may uid "uid" N(Id);
         may gid "gid" N(Id);
     }
-    NetDevice Never net_device {
+    NetDevice Never (entry.net_device) {
         may name "name" Text;
     }
     Resources Never resources {
@@ -221,7 +275,7 @@ objects! {
         may rdma "rdma" Map(Obj::Rdma);
         may unified "unified" Pairs(Pool::Unified);
     }
-    DeviceRule KeysDeviceRule device_rule {
+    DeviceRule KeysDeviceRule (entry.device_rule) {
         may allow "allow" Bool;
         may kind "type" Name(Names::DeviceRule);
         may major "major" N(Wildcard);
@@ -262,18 +316,18 @@ objects! {
         may read_iops "throttleReadIOPSDevice" Objects(Obj::ThrottleDevice);
         may write_iops "throttleWriteIOPSDevice" Objects(Obj::ThrottleDevice);
     }
-    WeightDevice KeysWeightDevice weight_device {
+    WeightDevice KeysWeightDevice (entry.weight_device) {
         must major "major" N(U32);
         must minor "minor" N(U32);
         may weight "weight" N(U16);
         may leaf_weight "leafWeight" N(U16);
     }
-    ThrottleDevice KeysThrottleDevice throttle_device {
+    ThrottleDevice KeysThrottleDevice (entry.throttle_device) {
         must major "major" N(U32);
         must minor "minor" N(U32);
         must rate "rate" N(U64);
     }
-    HugepageLimit KeysHugepageLimit hugepage_limit {
+    HugepageLimit KeysHugepageLimit (entry.hugepage_limit) {
         must page_size "pageSize" Text;
         must limit "limit" N(U64);
     }
@@ -281,11 +335,11 @@ objects! {
         may class_id "classID" N(U32);
         may priorities "priorities" Objects(Obj::NetPriority);
     }
-    NetPriority KeysNetPriority net_priority {
+    NetPriority KeysNetPriority (entry.net_priority) {
         must name "name" Text;
         must priority "priority" N(U32);
     }
-    Rdma Never rdma {
+    Rdma Never (entry.rdma) {
         may hca_handles "hcaHandles" N(U32);
         may hca_objects "hcaObjects" N(U32);
     }
@@ -298,13 +352,13 @@ objects! {
         may listener_metadata "listenerMetadata" Free;
         may rules "syscalls" Objects(Obj::SeccompRule);
     }
-    SeccompRule KeysSeccompRule seccomp_rule {
+    SeccompRule KeysSeccompRule (entry.seccomp_rule) {
         must names "names" Texts(Pool::SeccompNames);
         must action "action" Name(Names::SeccompAction);
         may errno "errnoRet" N(U32);
         may args "args" Objects(Obj::SeccompArg);
     }
-    SeccompArg KeysSeccompArg seccomp_arg {
+    SeccompArg KeysSeccompArg (part.seccomp_arg) {
         must index "index" N(Argument);
         must value "value" N(U64);
         may value_two "valueTwo" N(U64);

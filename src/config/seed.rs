@@ -1,11 +1,10 @@
 //! Where parsed values go: [`Draft`] holds one object of each kind while its keys come in, and `commit` moves it to its
 //! place in the document's structs or to its pool when it closes. No kind of object nests in itself, so one of each is
-//! enough, and no list shares a pool with a list inside it, so every list is one range.
+//! enough, and no list shares a pool with a list inside it, so every list is one range. A draft is for one document.
 #![forbid(unsafe_code)]
 
-use super::Wrong;
 use super::names::{DeviceKind, NamespaceKind, Propagation, SeccompAction, SeccompOp};
-use super::pools::{Pools, push};
+use super::pools::Pools;
 use super::schema::Obj;
 use super::types::{
     BlockIo, Capabilities, Config, ConsoleSize, Cpu, CpuAffinity, Device, DeviceRule, Hook, Hooks,
@@ -16,6 +15,7 @@ use super::types::{
 };
 use crate::error::{Cause, Rule};
 use crate::limits::Limit;
+use crate::sys::field::Field;
 
 /// One object of each kind, as far as it has been read.
 #[derive(Default)]
@@ -26,96 +26,87 @@ pub(super) struct Draft {
     pub(super) console_size: ConsoleSize,
     pub(super) user: User,
     pub(super) capabilities: Capabilities,
-    pub(super) rlimit: Rlimit,
     pub(super) scheduler: Scheduler,
     pub(super) io_priority: IoPriority,
     pub(super) cpu_affinity: CpuAffinity,
-    pub(super) mount: Mount,
-    pub(super) id_mapping: IdMapping,
     pub(super) hooks: Hooks,
-    pub(super) hook: Hook,
     pub(super) linux: Linux,
     pub(super) time_offsets: TimeOffsets,
-    pub(super) time_offset: OffsetDraft,
-    pub(super) namespace: Namespace,
-    pub(super) device: Device,
-    pub(super) net_device: NetDevice,
     pub(super) resources: Resources,
-    pub(super) device_rule: DeviceRule,
     pub(super) memory: Memory,
     pub(super) cpu: Cpu,
     pub(super) pids: Pids,
     pub(super) block_io: BlockIo,
-    pub(super) weight_device: WeightDevice,
-    pub(super) throttle_device: ThrottleDevice,
-    pub(super) hugepage_limit: HugepageLimit,
     pub(super) network: Network,
-    pub(super) net_priority: NetPriority,
-    pub(super) rdma: Rdma,
     pub(super) seccomp: Seccomp,
-    pub(super) seccomp_rule: SeccompRule,
-    pub(super) seccomp_arg: SeccompArg,
     pub(super) personality: Personality,
     pub(super) intel_rdt: IntelRdt,
     pub(super) memory_policy: MemoryPolicy,
+    pub(super) entry: Entry,
+    pub(super) part: Part,
+}
+
+/// The objects that there can be several of; none of them is in another one.
+#[derive(Default)]
+pub(super) struct Entry {
+    pub(super) rlimit: Rlimit,
+    pub(super) mount: Mount,
+    pub(super) hook: Hook,
+    pub(super) time_offset: OffsetDraft,
+    pub(super) namespace: Namespace,
+    pub(super) device: Device,
+    pub(super) net_device: NetDevice,
+    pub(super) device_rule: DeviceRule,
+    pub(super) weight_device: WeightDevice,
+    pub(super) throttle_device: ThrottleDevice,
+    pub(super) hugepage_limit: HugepageLimit,
+    pub(super) net_priority: NetPriority,
+    pub(super) rdma: Rdma,
+    pub(super) seccomp_rule: SeccompRule,
+}
+
+/// Objects in an [`Entry`]: the mappings of a mount, the arguments of a rule.
+#[derive(Default)]
+pub(super) struct Part {
+    pub(super) id_mapping: IdMapping,
+    pub(super) seccomp_arg: SeccompArg,
 }
 
 /// A [`TimeOffset`] with the place that every draft has.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct OffsetDraft {
     pub(super) at: u32,
     pub(super) secs: i64,
     pub(super) nanosecs: u32,
 }
 
-/// A place for a value.
-pub(super) enum Slot<'a> {
-    /// The value is an object, which commits itself.
-    Nothing,
-    Text(&'a mut Text),
-    MaybeText(&'a mut Option<Text>),
-    List(&'a mut List),
-    MaybeList(&'a mut Option<List>),
-    Bool(&'a mut bool),
-    MaybeBool(&'a mut Option<bool>),
-    U8(&'a mut u8),
-    U16(&'a mut u16),
-    U32(&'a mut u32),
-    U64(&'a mut u64),
-    I32(&'a mut i32),
-    I64(&'a mut i64),
-    MaybeU16(&'a mut Option<u16>),
-    MaybeU32(&'a mut Option<u32>),
-    MaybeU64(&'a mut Option<u64>),
-    MaybeI32(&'a mut Option<i32>),
-    MaybeI64(&'a mut Option<i64>),
-    Offset(&'a mut Option<TimeOffset>),
-    Namespace(&'a mut NamespaceKind),
-    Device(&'a mut DeviceKind),
-    Propagation(&'a mut Option<Propagation>),
-    Action(&'a mut SeccompAction),
-    MaybeAction(&'a mut Option<SeccompAction>),
-    Op(&'a mut SeccompOp),
-}
-
-macro_rules! places {
+/// The types that a field can have, one [`Slot`] for each.
+macro_rules! slots {
     ($($variant:ident $type:ty;)*) => {
-        $(impl<'a> From<&'a mut $type> for Slot<'a> {
-            fn from(place: &'a mut $type) -> Self {
-                Self::$variant(place)
+        /// A place for a value.
+        #[derive(Clone, Copy)]
+        pub(super) enum Slot {
+            /// The value is an object, which commits itself.
+            Nothing,
+            $($variant(Field<Draft, $type>),)*
+        }
+
+        $(impl Field<Draft, $type> {
+            pub(super) const fn slot(self) -> Slot {
+                Slot::$variant(self)
             }
         })*
     };
     (nothing $($type:ty),*) => {
-        $(impl<'a> From<&'a mut $type> for Slot<'a> {
-            fn from(_: &'a mut $type) -> Self {
-                Self::Nothing
+        $(impl Field<Draft, $type> {
+            pub(super) const fn slot(self) -> Slot {
+                Slot::Nothing
             }
         })*
     };
 }
 
-places! {
+slots! {
     Text Text;
     MaybeText Option<Text>;
     List List;
@@ -142,82 +133,79 @@ places! {
     Op SeccompOp;
 }
 
-places!(nothing Option<Root>, Option<Process>, Option<Hooks>, Option<Linux>, Option<ConsoleSize>, User,
+slots!(nothing Option<Root>, Option<Process>, Option<Hooks>, Option<Linux>, Option<ConsoleSize>, User,
     Option<Capabilities>, Option<Scheduler>, Option<IoPriority>, Option<CpuAffinity>, Option<TimeOffsets>,
     Option<Resources>, Option<Seccomp>, Option<Personality>, Option<IntelRdt>, Option<MemoryPolicy>, Option<Memory>,
     Option<Cpu>, Option<Pids>, Option<BlockIo>, Option<Network>);
 
-impl Slot<'_> {
-    pub(super) fn put_text(self, text: Text) {
+impl Slot {
+    pub(super) fn put_text(self, draft: &mut Draft, text: Text) {
         match self {
-            Self::Text(place) => *place = text,
-            Self::MaybeText(place) => *place = Some(text),
+            Self::Text(place) => *place.of(draft) = text,
+            Self::MaybeText(place) => *place.of(draft) = Some(text),
             _ => {}
         }
     }
 
-    pub(super) fn put_list(self, list: List) {
+    pub(super) fn put_list(self, draft: &mut Draft, list: List) {
         match self {
-            Self::List(place) => *place = list,
-            Self::MaybeList(place) => *place = Some(list),
+            Self::List(place) => *place.of(draft) = list,
+            Self::MaybeList(place) => *place.of(draft) = Some(list),
             _ => {}
         }
     }
 
     /// A number that its range allows for this place; a negative one comes as its two's complement, and one that the
     /// place cannot hold (the wildcard −1) as absent. Names and bits come as numbers too.
-    pub(super) fn put_number(self, number: u64) {
+    pub(super) fn put_number(self, draft: &mut Draft, number: u64) {
         let [low, ..] = number.to_le_bytes();
+        let signed = number.cast_signed();
         match self {
-            Self::Bool(place) => *place = number != 0,
-            Self::MaybeBool(place) => *place = Some(number != 0),
-            Self::U8(place) => *place = low,
-            Self::U16(place) => *place = u16::try_from(number).unwrap_or(0),
-            Self::U32(place) => *place = u32::try_from(number).unwrap_or(0),
-            Self::U64(place) => *place = number,
-            Self::I32(place) => *place = i32::try_from(number.cast_signed()).unwrap_or(0),
-            Self::I64(place) => *place = number.cast_signed(),
-            Self::MaybeU16(place) => *place = u16::try_from(number).ok(),
-            Self::MaybeU32(place) => *place = u32::try_from(number).ok(),
-            Self::MaybeU64(place) => *place = Some(number),
-            Self::MaybeI32(place) => *place = i32::try_from(number.cast_signed()).ok(),
-            Self::MaybeI64(place) => *place = Some(number.cast_signed()),
-            Self::Namespace(place) => *place = NamespaceKind::from_number(low),
-            Self::Device(place) => *place = DeviceKind::from_number(low / 2),
-            Self::Propagation(place) => *place = Some(Propagation::from_number(low)),
-            Self::Action(place) => *place = SeccompAction::from_number(low),
-            Self::MaybeAction(place) => *place = Some(SeccompAction::from_number(low)),
-            Self::Op(place) => *place = SeccompOp::from_number(low),
+            Self::Bool(place) => *place.of(draft) = number != 0,
+            Self::MaybeBool(place) => *place.of(draft) = Some(number != 0),
+            Self::U8(place) => *place.of(draft) = low,
+            Self::U16(place) => *place.of(draft) = u16::try_from(number).unwrap_or(0),
+            Self::U32(place) => *place.of(draft) = u32::try_from(number).unwrap_or(0),
+            Self::U64(place) => *place.of(draft) = number,
+            Self::I32(place) => *place.of(draft) = i32::try_from(signed).unwrap_or(0),
+            Self::I64(place) => *place.of(draft) = signed,
+            Self::MaybeU16(place) => *place.of(draft) = u16::try_from(number).ok(),
+            Self::MaybeU32(place) => *place.of(draft) = u32::try_from(number).ok(),
+            Self::MaybeU64(place) => *place.of(draft) = Some(number),
+            Self::MaybeI32(place) => *place.of(draft) = i32::try_from(signed).ok(),
+            Self::MaybeI64(place) => *place.of(draft) = Some(signed),
+            Self::Namespace(place) => *place.of(draft) = NamespaceKind::from_number(low),
+            Self::Device(place) => *place.of(draft) = DeviceKind::from_number(low / 2),
+            Self::Propagation(place) => *place.of(draft) = Some(Propagation::from_number(low)),
+            Self::Action(place) => *place.of(draft) = SeccompAction::from_number(low),
+            Self::MaybeAction(place) => *place.of(draft) = Some(SeccompAction::from_number(low)),
+            Self::Op(place) => *place.of(draft) = SeccompOp::from_number(low),
             _ => {}
         }
     }
 }
 
 impl Draft {
-    /// Moves a finished object to its place. `owner` is where it stands, `seen` its keys, `key` the key of a map.
+    /// Moves a finished object to its place. `slot` is where it stands, `seen` its keys, `key` the key of a map.
     pub(super) fn commit(
         &mut self,
         pools: &mut Pools,
         obj: Obj,
-        owner: (Obj, u8),
+        slot: Slot,
         seen: u32,
         key: Text,
-        at: u32,
-    ) -> Result<(), Wrong> {
-        let wrong = |rule| {
-            Err(Wrong {
-                cause: Cause::Rule(rule),
-                at,
-            })
-        };
+    ) -> Result<(), Cause> {
         // Of these the schema can say what each must have, but not what one of two must have.
-        match obj {
-            Obj::Device if self.device.kind != DeviceKind::Fifo && seen & 0b1100 != 0b1100 => {
-                return wrong(Rule::KeysDevice);
+        let lacks = match obj {
+            Obj::Device if self.entry.device.kind != DeviceKind::Fifo => {
+                (seen & 0b1100 != 0b1100).then_some(Rule::KeysDevice)
             }
-            Obj::WeightDevice if seen & 0b1100 == 0 => return wrong(Rule::KeysWeightDevice),
-            Obj::Rdma if seen == 0 => return wrong(Rule::KeysRdma),
-            _ => {}
+            Obj::WeightDevice => (seen & 0b1100 == 0).then_some(Rule::KeysWeightDevice),
+            Obj::Rdma => (seen == 0).then_some(Rule::KeysRdma),
+            _ => None,
+        };
+        if let Some(rule) = lacks {
+            return Err(Cause::Rule(rule));
         }
         match obj {
             Obj::Config => {}
@@ -232,13 +220,6 @@ impl Draft {
             Obj::Hooks => self.config.hooks = Some(self.hooks),
             Obj::Linux => self.config.linux = Some(self.linux),
             Obj::TimeOffsets => self.linux.time_offsets = Some(self.time_offsets),
-            Obj::TimeOffset => {
-                let OffsetDraft { secs, nanosecs, .. } = self.time_offset;
-                let offset = TimeOffset { secs, nanosecs };
-                if let Slot::Offset(place) = self.slot(owner.0, owner.1) {
-                    *place = Some(offset);
-                }
-            }
             Obj::Resources => self.linux.resources = Some(self.resources),
             Obj::Memory => self.resources.memory = Some(self.memory),
             Obj::Cpu => self.resources.cpu = Some(self.cpu),
@@ -249,49 +230,67 @@ impl Draft {
             Obj::Personality => self.linux.personality = Some(self.personality),
             Obj::IntelRdt => self.linux.intel_rdt = Some(self.intel_rdt),
             Obj::MemoryPolicy => self.linux.memory_policy = Some(self.memory_policy),
-            _ => return self.commit_entry(pools, obj, key, at),
+            Obj::IdMapping | Obj::SeccompArg => {
+                let part = core::mem::take(&mut self.part);
+                if !part.commit(pools, obj) {
+                    return Err(capacity(obj));
+                }
+            }
+            Obj::TimeOffset => {
+                let entry = core::mem::take(&mut self.entry);
+                let OffsetDraft { secs, nanosecs, .. } = entry.time_offset;
+                if let Slot::Offset(place) = slot {
+                    *place.of(self) = Some(TimeOffset { secs, nanosecs });
+                }
+            }
+            _ => {
+                if !self.entry.commit(pools, obj, key) {
+                    return Err(capacity(obj));
+                }
+                self.entry = Entry::default();
+            }
         }
         Ok(())
     }
+}
 
-    /// Appends a finished entry of a list or map to its pool.
-    fn commit_entry(
-        &mut self,
-        pools: &mut Pools,
-        obj: Obj,
-        key: Text,
-        at: u32,
-    ) -> Result<(), Wrong> {
-        let full = capacity(obj);
+impl Part {
+    /// Appends the part to its pool, if there is room.
+    fn commit(&self, pools: &mut Pools, obj: Obj) -> bool {
         match obj {
-            Obj::Rlimit => push(&mut pools.rlimits, self.rlimit, full, at),
-            Obj::Namespace => push(&mut pools.namespaces, self.namespace, full, at),
-            Obj::Mount => push(&mut pools.mounts, self.mount, full, at),
-            Obj::IdMapping => push(&mut pools.id_mappings, self.id_mapping, full, at),
-            Obj::Hook => push(&mut pools.hooks, self.hook, full, at),
+            Obj::IdMapping => pools.id_mappings.push(self.id_mapping).is_ok(),
+            _ => pools.seccomp_args.push(self.seccomp_arg).is_ok(),
+        }
+    }
+}
+
+impl Entry {
+    /// Appends the entry to its pool, if there is room; `key` is that of a map.
+    fn commit(&mut self, pools: &mut Pools, obj: Obj, key: Text) -> bool {
+        match obj {
+            Obj::Rlimit => pools.rlimits.push(self.rlimit).is_ok(),
+            Obj::Namespace => pools.namespaces.push(self.namespace).is_ok(),
+            Obj::Mount => pools.mounts.push(self.mount).is_ok(),
+            Obj::Hook => pools.hooks.push(self.hook).is_ok(),
             Obj::Device => {
                 let mode = &mut self.device.file_mode;
                 *mode = mode.map(|bits| bits & 0o7777);
-                push(&mut pools.devices, self.device, full, at)
+                pools.devices.push(self.device).is_ok()
             }
             Obj::NetDevice => {
                 self.net_device.host = key;
-                push(&mut pools.net_devices, self.net_device, full, at)
+                pools.net_devices.push(self.net_device).is_ok()
             }
-            Obj::DeviceRule => push(&mut pools.device_rules, self.device_rule, full, at),
-            Obj::WeightDevice => push(&mut pools.weight_devices, self.weight_device, full, at),
-            Obj::ThrottleDevice => {
-                push(&mut pools.throttle_devices, self.throttle_device, full, at)
-            }
-            Obj::HugepageLimit => push(&mut pools.hugepage_limits, self.hugepage_limit, full, at),
-            Obj::NetPriority => push(&mut pools.net_priorities, self.net_priority, full, at),
+            Obj::DeviceRule => pools.device_rules.push(self.device_rule).is_ok(),
+            Obj::WeightDevice => pools.weight_devices.push(self.weight_device).is_ok(),
+            Obj::ThrottleDevice => pools.throttle_devices.push(self.throttle_device).is_ok(),
+            Obj::HugepageLimit => pools.hugepage_limits.push(self.hugepage_limit).is_ok(),
+            Obj::NetPriority => pools.net_priorities.push(self.net_priority).is_ok(),
             Obj::Rdma => {
                 self.rdma.device = key;
-                push(&mut pools.rdma, self.rdma, full, at)
+                pools.rdma.push(self.rdma).is_ok()
             }
-            Obj::SeccompRule => push(&mut pools.seccomp_rules, self.seccomp_rule, full, at),
-            Obj::SeccompArg => push(&mut pools.seccomp_args, self.seccomp_arg, full, at),
-            _ => Ok(()),
+            _ => pools.seccomp_rules.push(self.seccomp_rule).is_ok(),
         }
     }
 }

@@ -25,12 +25,18 @@ impl Default for Text {
 }
 
 impl Text {
-    /// The `len` bytes at `at`, the first byte after the opening quote; `None` where `at` is 0.
-    pub(super) fn new(at: usize, len: usize) -> Option<Self> {
-        Some(Self {
-            at: NonZeroU32::new(u32::try_from(at).ok()?)?,
-            len: u32::try_from(len).ok()?,
-        })
+    /// The bytes from `start`, the first one after the opening quote, to the closing quote at `end`.
+    pub(super) fn between(start: usize, end: usize) -> Self {
+        let number = |at| u32::try_from(at).unwrap_or(0);
+        Self {
+            at: NonZeroU32::new(number(start)).unwrap_or(NonZeroU32::MIN),
+            len: number(end.saturating_sub(start)),
+        }
+    }
+
+    /// Offset of the opening quote.
+    pub(super) fn quote(self) -> usize {
+        self.at.get() as usize - 1
     }
 
     /// Offset of the first byte of the contents in the document.
@@ -152,8 +158,7 @@ mod tests {
     use super::Text;
 
     fn decode(json: &str) -> Vec<u8> {
-        Text::new(1, json.len() - 2)
-            .expect("not at 0")
+        Text::between(1, json.len() - 1)
             .bytes(json.as_bytes())
             .collect()
     }
@@ -173,7 +178,7 @@ mod tests {
     #[test]
     fn compares_decoded() {
         let doc = br#""a\u0062c""#;
-        let text = Text::new(1, doc.len() - 2).expect("not at 0");
+        let text = Text::between(1, doc.len() - 1);
         assert!(text.is(doc, b"abc"));
         assert!(!text.is(doc, b"ab"));
         assert!(!text.is(doc, b"abcd"));

@@ -1,187 +1,133 @@
-//! One value of the document: the visitor behind `parse`, for every kind of value that the schema knows.
+//! One value of the document, for every kind of value that the schema knows.
 #![forbid(unsafe_code)]
 
-use super::Wrong;
 use super::names::Names;
 use super::node::{Int, Node, Pool};
-use super::parse::{Key, Parser, wrong_at};
+use super::parse::Parser;
 use super::schema::Obj;
+use super::seed::Slot;
 use super::types::{Pair, Text};
-use super::walk::{value_end, word_end};
-use crate::error::Rule;
+use super::walk::{string_end, value_end, word_end};
+use super::{Wrong, broken, refused};
+use crate::error::{Cause, Rule};
 use crate::limits::{self, Limit};
-use core::fmt;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde_json_core::de::Deserializer;
 
-/// A value of the kind `node`, for key number `owner.1` of an object of the kind `owner.0`.
-///
-/// Yields whether there was one: null and empty strings and lists are as good as absent where something must be there.
-pub(super) struct Value<'s, 'd, 'p> {
-    pub(super) parser: &'s mut Parser<'d, 'p>,
-    pub(super) node: Node,
-    pub(super) owner: (Obj, u8),
-    /// null may stand for it.
-    pub(super) optional: bool,
-}
+impl Parser<'_> {
+    /// Reads the value that comes next, which must be a `node`, into `slot`; null may stand for it if it is `optional`.
+    ///
+    /// Yields whether there was one: null and empty strings and lists are as good as absent where something must be there.
+    pub(super) fn value(&mut self, node: Node, slot: Slot, optional: bool) -> Result<bool, Wrong> {
+        let first = self.next();
+        if node == Node::Unknown {
+            self.at = value_end(self.doc, self.at);
+            return Ok(false);
+        }
+        if optional && first == b'n' {
+            self.at = word_end(self.doc, self.at);
+            return Ok(false);
+        }
+        let (begins, rule): (&[u8], _) = match node {
+            Node::Object(_) | Node::Map(_) | Node::Pairs(_) => (b"{", Rule::MustBeObject),
+            Node::Texts(_) | Node::Objects(_) | Node::Ids | Node::Bits(_) => {
+                (b"[", Rule::MustBeArray)
+            }
+            Node::Bool => (b"tf", Rule::MustBeBoolean),
+            Node::Int(_) | Node::Id => (b"-0123456789", Rule::MustBeInteger),
+            _ => (b"\"", Rule::MustBeString),
+        };
+        if !begins.contains(&first) {
+            return Err(broken(rule, self.at));
+        }
+        match node {
+            Node::Object(obj) => self.object(obj, slot),
+            _ if first == b'{' => self.map(node, slot),
+            _ if first == b'[' => self.list(node, slot),
+            Node::Bool => {
+                slot.put_number(self.draft, u64::from(first == b't'));
+                self.at = word_end(self.doc, self.at);
+                Ok(true)
+            }
+            Node::Int(int) => {
+                let number = self.integer(int)?;
+                slot.put_number(self.draft, number);
+                Ok(true)
+            }
+            Node::Id => {
+                let at = self.at;
+                let id = u32::try_from(self.integer(Int::Id)?).unwrap_or(0);
+                self.pools.push_group(id, at)?;
+                Ok(true)
+            }
+            _ => self.string(node, slot),
+        }
+    }
 
-impl<'d> DeserializeSeed<'d> for Value<'_, 'd, '_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'d>>(self, tokens: D) -> Result<bool, D::Error> {
-        let (first, at) = self.parser.next();
-        let doc = self.parser.doc;
-        let rule = match (self.node, first) {
-            (Node::Unknown, _) => {
-                self.parser.cursor = value_end(doc, at);
-                return tokens.deserialize_ignored_any(IgnoredAny).map(|_| false);
-            }
-            (_, b'n') if self.optional => {
-                self.parser.cursor = word_end(doc, at);
-                return tokens.deserialize_unit(IgnoredAny).map(|_| false);
-            }
-            (
-                Node::Text
-                | Node::Free
-                | Node::Name(_)
-                | Node::Access
-                | Node::Bit(_)
-                | Node::Word(_)
-                | Node::Pair(_),
-                byte,
-            ) => {
-                if byte == b'"' {
-                    return tokens.deserialize_str(self);
-                }
-                Rule::MustBeString
-            }
-            (Node::Object(_) | Node::Map(_) | Node::Pairs(_), byte) => {
-                if byte == b'{' {
-                    self.parser.cursor = at + 1;
-                    return tokens.deserialize_map(self);
-                }
-                Rule::MustBeObject
-            }
-            (Node::Texts(_) | Node::Objects(_) | Node::Ids | Node::Bits(_), byte) => {
-                if byte == b'[' {
-                    self.parser.cursor = at + 1;
-                    return tokens.deserialize_seq(self);
-                }
-                Rule::MustBeArray
-            }
-            (Node::Bool, byte) => {
-                if byte == b't' || byte == b'f' {
-                    self.parser.cursor = word_end(doc, at);
-                    return tokens.deserialize_bool(self);
-                }
-                Rule::MustBeBoolean
-            }
-            (Node::Int(_) | Node::Id, _) => {
-                return self.integer(tokens, at);
+    /// A number without fraction or exponent, in its range; a negative one as its two's complement.
+    fn integer(&mut self, int: Int) -> Result<u64, Wrong> {
+        let at = self.at;
+        self.at = word_end(self.doc, at);
+        let word = self.doc.get(at..self.at).unwrap_or(&[]);
+        let (negative, digits) = match word.strip_prefix(b"-") {
+            Some(digits) => (true, digits),
+            None => (false, word),
+        };
+        if !digits.iter().all(u8::is_ascii_digit) {
+            return Err(broken(Rule::MustBeInteger, at));
+        }
+        let (lowest, highest, rule) = int.range();
+        // It fails when there are too many digits.
+        let number = u64::deserialize(&mut Deserializer::new(digits, None)).ok();
+        let fits = |number: &u64| {
+            if negative {
+                lowest < 0 && *number <= lowest.unsigned_abs()
+            } else {
+                (lowest < 0 || *number >= lowest.unsigned_abs()) && *number <= highest
             }
         };
-        Err(self.parser.fail(Wrong::rule(rule, at)))
-    }
-}
-
-impl<'d> Value<'_, 'd, '_> {
-    fn range(&self) -> (i64, u64, Rule) {
-        match self.node {
-            Node::Int(int) => int.range(),
-            _ => Int::Id.range(),
-        }
-    }
-
-    /// A number without fraction or exponent, in its range.
-    fn integer<D: Deserializer<'d>>(self, tokens: D, at: usize) -> Result<bool, D::Error> {
-        let end = word_end(self.parser.doc, at);
-        let digits = self.parser.doc.get(at..end).unwrap_or(&[]);
-        let negative = digits.first() == Some(&b'-');
-        if !digits
-            .iter()
-            .skip(usize::from(negative))
-            .all(u8::is_ascii_digit)
-        {
-            return Err(self.parser.fail(Wrong::rule(Rule::MustBeInteger, at)));
-        }
-        let (lowest, _, rule) = self.range();
-        self.parser.cursor = end;
-        // Should the conversion overflow, this is why; `number` takes it back.
-        self.parser.wrong = Some(Wrong::rule(rule, at));
-        if lowest < 0 {
-            tokens.deserialize_i64(self)
+        let number = number.filter(fits).ok_or(broken(rule, at))?;
+        Ok(if negative {
+            number.wrapping_neg()
         } else {
-            tokens.deserialize_u64(self)
-        }
+            number
+        })
     }
 
-    /// Stores an integer, a negative one as its two's complement.
-    fn number<E: de::Error>(self, number: u64) -> Result<bool, E> {
-        let (lowest, highest, _) = self.range();
-        let fits = if lowest < 0 {
-            let number = number.cast_signed();
-            lowest <= number && number <= highest.cast_signed()
-        } else {
-            lowest.cast_unsigned() <= number && number <= highest
-        };
-        if !fits {
-            return Err(E::custom(""));
-        }
-        let Some(Wrong { at, .. }) = self.parser.wrong.take() else {
-            return Err(E::custom(""));
-        };
-        if self.node == Node::Id {
-            let id = u32::try_from(number).unwrap_or(0);
-            if let Err(wrong) = self.parser.pools.push_group(id, at) {
-                return Err(self.parser.fail(wrong));
-            }
-        } else {
-            let (obj, row) = self.owner;
-            self.parser.draft.slot(obj, row).put_number(number);
-        }
-        Ok(true)
-    }
-
-    /// Stores a string.
-    fn string(&mut self, text: Text) -> Result<(), Wrong> {
-        let (obj, row) = self.owner;
-        let at = text.start() - 1;
-        let parser = &mut *self.parser;
-        let spelled = text.bytes(parser.doc);
-        match self.node {
-            Node::Free => parser.draft.slot(obj, row).put_text(text),
-            Node::Text => {
-                parser.check_nul(text)?;
-                parser.draft.slot(obj, row).put_text(text);
-            }
+    /// A string; an empty one is as good as absent, unless it is in a list or map.
+    fn string(&mut self, node: Node, slot: Slot) -> Result<bool, Wrong> {
+        let (doc, at) = (self.doc, self.at);
+        self.at = string_end(doc, at);
+        let text = Text::between(at + 1, self.at - 1);
+        let spelled = text.bytes(doc);
+        match node {
             Node::Word(pool) => {
-                parser.check_nul(text)?;
-                parser.pools.push_text(pool, text, at)?;
+                self.check_nul(text)?;
+                self.pools.push_text(pool, text, at)?;
             }
             Node::Pair(pool) => {
-                let key = parser.key;
+                let key = self.key;
                 if pool != Pool::Annotations {
-                    parser.check_nul(key)?;
-                    parser.check_nul(text)?;
+                    self.check_nul(key)?;
+                    self.check_nul(text)?;
                 }
                 let pair = Pair { key, value: text };
-                parser.pools.push_pair(pool, pair, at)?;
+                self.pools.push_pair(pool, pair, at)?;
             }
+            Node::Bit(names) => match names.number(spelled) {
+                Some(number) => self.bits |= 1 << number,
+                None if names == Names::Capability => {
+                    self.draft.capabilities.unknown += 1;
+                    // Beyond its capacity the count alone has to do.
+                    let _ = self.pools.unknown_capabilities.push(text);
+                }
+                None => return Err(broken(names.rule(), at)),
+            },
+            _ if text.is_empty() => return Ok(false),
             Node::Name(names) => {
                 let number = names.number(spelled);
-                let number = number.ok_or(wrong_at(names.rule(), at))?;
-                parser.draft.slot(obj, row).put_number(u64::from(number));
-            }
-            Node::Bit(Names::Capability) => match Names::Capability.number(spelled) {
-                Some(number) => parser.bits |= 1 << number,
-                None => {
-                    parser.draft.capabilities.unknown += 1;
-                    // Beyond its capacity the count alone has to do.
-                    let _ = parser.pools.unknown_capabilities.push(text);
-                }
-            },
-            Node::Bit(names) => {
-                let number = names.number(spelled);
-                parser.bits |= 1 << number.ok_or(wrong_at(names.rule(), at))?;
+                let number = number.ok_or(broken(names.rule(), at))?;
+                slot.put_number(self.draft, u64::from(number));
             }
             Node::Access => {
                 let mut access = 0;
@@ -190,156 +136,101 @@ impl<'d> Value<'_, 'd, '_> {
                         b'r' => 1,
                         b'w' => 2,
                         b'm' => 4,
-                        _ => return Err(wrong_at(Rule::NameAccess, at)),
+                        _ => return Err(broken(Rule::NameAccess, at)),
                     };
                 }
-                parser.draft.slot(obj, row).put_number(access);
+                slot.put_number(self.draft, access);
             }
-            _ => {}
+            _ => {
+                if node == Node::Text {
+                    self.check_nul(text)?;
+                }
+                slot.put_text(self.draft, text);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// An object with known keys.
-    fn object<A: MapAccess<'d>>(self, obj: Obj, mut map: A) -> Result<bool, A::Error> {
-        let parser = self.parser;
-        let at = u32::try_from(parser.cursor - 1).unwrap_or(0);
-        let map_key = parser.key;
-        parser.draft.begin(obj, at);
+    fn object(&mut self, obj: Obj, slot: Slot) -> Result<bool, Wrong> {
+        let at = self.at;
+        let map_key = self.key;
+        let Some(shape) = obj.shape() else {
+            return Err(broken(Rule::Never, at));
+        };
+        *shape.at.of(self.draft) = u32::try_from(at).unwrap_or(0);
+        self.at += 1;
         let mut seen = 0_u32;
-        while let Some(key) = map.next_key_seed(Key(parser))? {
-            let (row, node) = parser.lookup(obj, key);
-            let value = Value {
-                parser,
-                node,
-                owner: (obj, row),
-                optional: true,
-            };
-            if map.next_value_seed(value)? {
-                seen |= 1 << row;
+        while let Some(key) = self.next_key() {
+            match shape.find(|word| key.is(self.doc, word)) {
+                Some((number, row)) => {
+                    if self.value(row.node, row.slot, true)? {
+                        seen |= 1 << number;
+                    }
+                }
+                None => {
+                    self.value(Node::Unknown, Slot::Nothing, true)?;
+                }
             }
         }
-        parser.close();
-        let keys = obj.keys();
-        let done = if keys.must & !seen == 0 {
-            let (draft, pools) = (&mut *parser.draft, &mut *parser.pools);
-            draft.commit(pools, obj, self.owner, seen, map_key, at)
+        let done = if shape.must & !seen == 0 {
+            let (draft, pools) = (&mut *self.draft, &mut *self.pools);
+            draft.commit(pools, obj, slot, seen, map_key)
         } else {
-            Err(wrong_at(keys.rule, at))
+            Err(Cause::Rule(shape.rule))
         };
-        done.map_err(|wrong| parser.fail(wrong)).map(|()| true)
+        done.map_err(|cause| refused(cause, at))?;
+        Ok(true)
     }
 
     /// An object with free keys.
-    fn map<A: MapAccess<'d>>(self, mut map: A) -> Result<bool, A::Error> {
-        let parser = self.parser;
-        let start = parser.pools.filled(self.node);
-        while let Some(key) = map.next_key_seed(Key(parser))? {
+    fn map(&mut self, node: Node, slot: Slot) -> Result<bool, Wrong> {
+        let start = self.pools.filled(node);
+        let value = match node {
+            Node::Map(obj) => Node::Object(obj),
+            Node::Pairs(pool) => Node::Pair(pool),
+            _ => Node::Unknown,
+        };
+        self.at += 1;
+        while let Some(key) = self.next_key() {
             if key.is_empty() {
-                return Err(parser.fail(wrong_at(Rule::EmptyKey, key.start() - 1)));
+                return Err(broken(Rule::EmptyKey, key.quote()));
             }
-            parser.key = key;
-            let node = match self.node {
-                Node::Map(obj) => Node::Object(obj),
-                Node::Pairs(pool) => Node::Pair(pool),
-                _ => Node::Unknown,
-            };
-            let value = Value {
-                parser,
-                node,
-                owner: self.owner,
-                optional: false,
-            };
-            map.next_value_seed(value)?;
+            self.key = key;
+            self.value(value, Slot::Nothing, false)?;
         }
-        parser.close();
-        let (obj, row) = self.owner;
-        let list = parser.range(self.node, start);
-        parser.draft.slot(obj, row).put_list(list);
-        Ok(true)
-    }
-}
-
-impl<'d> Visitor<'d> for Value<'_, 'd, '_> {
-    type Value = bool;
-
-    fn expecting(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
-        let (obj, row) = self.owner;
-        let slot = self.parser.draft.slot(obj, row);
-        slot.put_number(u64::from(value));
+        let list = self.range(node, start);
+        slot.put_list(self.draft, list);
         Ok(true)
     }
 
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<bool, E> {
-        self.number(number)
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<bool, E> {
-        self.number(number.cast_unsigned())
-    }
-
-    fn visit_borrowed_str<E: de::Error>(mut self, borrowed: &'d str) -> Result<bool, E> {
-        let text = self.parser.text(borrowed);
-        let scalar = matches!(
-            self.node,
-            Node::Text | Node::Free | Node::Name(_) | Node::Access
-        );
-        if text.is_empty() && scalar {
-            return Ok(false);
-        }
-        let stored = self.string(text);
-        stored
-            .map_err(|wrong| self.parser.fail(wrong))
-            .map(|()| true)
-    }
-
-    fn visit_map<A: MapAccess<'d>>(self, map: A) -> Result<bool, A::Error> {
-        match self.node {
-            Node::Object(obj) => self.object(obj, map),
-            _ => self.map(map),
-        }
-    }
-
-    fn visit_seq<A: SeqAccess<'d>>(self, mut seq: A) -> Result<bool, A::Error> {
-        let parser = self.parser;
-        let at = parser.cursor - 1;
-        let (obj, row) = self.owner;
-        let start = parser.pools.filled(self.node);
-        let node = match self.node {
+    /// A list.
+    fn list(&mut self, node: Node, slot: Slot) -> Result<bool, Wrong> {
+        let at = self.at;
+        let start = self.pools.filled(node);
+        let element = match node {
             Node::Texts(pool) => Node::Word(pool),
             Node::Objects(obj) => Node::Object(obj),
             Node::Bits(names) => Node::Bit(names),
             _ => Node::Id,
         };
-        parser.bits = 0;
+        self.bits = 0;
+        self.at += 1;
         let mut any = false;
-        loop {
-            let value = Value {
-                parser,
-                node,
-                owner: self.owner,
-                optional: false,
-            };
-            if seq.next_element_seed(value)?.is_none() {
-                break;
-            }
+        while !matches!(self.next(), b']' | 0) {
+            self.value(element, Slot::Nothing, false)?;
             any = true;
         }
-        parser.close();
-        if let Node::Bits(_) = self.node {
-            let bits = parser.bits;
-            parser.draft.slot(obj, row).put_number(bits);
+        self.at += 1;
+        if let Node::Bits(_) = node {
+            slot.put_number(self.draft, self.bits);
             return Ok(any);
         }
-        let list = parser.range(self.node, start);
-        if node == Node::Object(Obj::IdMapping) && list.len as usize > limits::ID_MAPPINGS {
-            return Err(parser.fail(Wrong::limit(Limit::ID_MAPPINGS, at)));
+        let list = self.range(node, start);
+        if element == Node::Object(Obj::IdMapping) && list.len as usize > limits::ID_MAPPINGS {
+            return Err(refused(Cause::Limit(Limit::ID_MAPPINGS), at));
         }
-        parser.draft.slot(obj, row).put_list(list);
+        slot.put_list(self.draft, list);
         Ok(any)
     }
 }

@@ -30,6 +30,16 @@ pub(super) fn string_end(doc: &[u8], at: usize) -> usize {
     }
 }
 
+/// The key whose opening quote is at `at`, and where its value begins; `None` where there is no string.
+pub(super) fn key_at(doc: &[u8], at: usize) -> Option<(Text, usize)> {
+    if doc.get(at) != Some(&b'"') {
+        return None;
+    }
+    let end = string_end(doc, at);
+    let value = skip(doc, end, b" \t\n\r:");
+    Some((Text::between(at + 1, end - 1), value))
+}
+
 /// The byte after the number or word that begins at `at`.
 pub(super) fn word_end(doc: &[u8], at: usize) -> usize {
     let rest = doc.get(at..).unwrap_or(&[]);
@@ -160,7 +170,7 @@ impl Around {
                 b'"' => {
                     let end = string_end(doc, at);
                     if key_next && let Some(Step::Key(key)) = around.top() {
-                        *key = Text::new(at + 1, end.saturating_sub(at + 2));
+                        *key = Some(Text::between(at + 1, end - 1));
                     }
                     key_next = false;
                     if end > byte {
@@ -247,12 +257,8 @@ pub fn find(doc: &[u8], path: &str) -> Option<u32> {
         at += 1;
         loop {
             at = skip(doc, at, b" \t\n\r,");
-            if doc.get(at) != Some(&b'"') {
-                return None;
-            }
-            let end = string_end(doc, at);
-            let key = Text::new(at + 1, end.saturating_sub(at + 2))?;
-            at = skip(doc, end, b" \t\n\r:");
+            let (key, value) = key_at(doc, at)?;
+            at = value;
             if key.is(doc, wanted.as_bytes()) {
                 break;
             }

@@ -10,6 +10,7 @@ pub mod bpf;
 pub mod cred;
 pub mod exe;
 pub mod fd;
+pub mod field;
 pub mod file;
 pub mod idle;
 pub mod key;

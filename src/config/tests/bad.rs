@@ -1,7 +1,6 @@
 //! Documents that are refused: `tests/config/bad/NAME.RULE.json`, and what is said about each in `sentences` beside them.
 
-use super::{documents, name, pools, sentence};
-use crate::config::read;
+use super::{documents, name, pools, read, sentence};
 use crate::error::{Cause, Step};
 use std::fmt::Write as _;
 

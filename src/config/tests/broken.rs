@@ -1,8 +1,8 @@
 //! Broken documents, made from real ones with a fixed seed: nothing panics, and serde_json agrees on what is JSON.
 
-use super::{documents, pools, sentence};
-use crate::config::{Wrong, read, scan::scan};
-use crate::error::{Cause, Rule};
+use super::{documents, pools, read, sentence};
+use crate::config::{Wrong, scan::scan};
+use crate::error::{At, Cause, Rule};
 use crate::limits::{self, Limit};
 use serde_json::Value;
 
@@ -103,6 +103,13 @@ fn excerpt(doc: &[u8], dice: &mut Dice) -> Vec<u8> {
     piece
 }
 
+fn byte(wrong: Wrong) -> u32 {
+    match wrong.at() {
+        At::Byte(byte) => byte,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// With a table that fits every document of this file.
 fn scan_alone(doc: &[u8]) -> Result<(), Wrong> {
     scan(doc, &mut vec![(0, 0); 256])
@@ -112,7 +119,7 @@ fn scan_alone(doc: &[u8]) -> Result<(), Wrong> {
 fn agree(doc: &[u8]) {
     let ours = scan_alone(doc);
     let theirs = serde_json::from_slice::<Value>(doc);
-    let cause = ours.as_ref().err().map(|wrong| wrong.cause);
+    let cause = ours.as_ref().err().map(|wrong| wrong.cause());
     let stricter = matches!(
         cause,
         Some(Cause::Rule(Rule::JsonTwice) | Cause::Limit(Limit::CONFIG_DEPTH))
@@ -122,7 +129,7 @@ fn agree(doc: &[u8]) {
         assert_eq!(ours.is_ok(), theirs.is_ok(), "{ours:?} {theirs:?}\n{show}");
     }
     if let Err(wrong) = ours {
-        assert!(wrong.at as usize <= doc.len());
+        assert!(byte(wrong) as usize <= doc.len());
     }
 }
 
@@ -282,7 +289,7 @@ fn size_and_depth() {
 fn keys_are_compared_decoded_and_by_object() {
     let twice = |doc: &str| {
         let done = scan_alone(doc.as_bytes());
-        done.err().map(|wrong| (wrong.cause, wrong.at))
+        done.err().map(|wrong| (wrong.cause(), byte(wrong)))
     };
     let at = |at| Some((Cause::Rule(Rule::JsonTwice), at));
     assert_eq!(twice(r#"{"a":1,"b":2}"#), None);

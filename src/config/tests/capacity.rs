@@ -1,7 +1,6 @@
 //! Every capacity of the room: N entries are read, N+1 are refused by its name.
 
-use super::pools;
-use crate::config::{read, read_process};
+use super::{pools, read, read_process};
 use crate::error::Cause;
 use crate::limits::{self, Limit};
 

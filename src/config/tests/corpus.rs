@@ -1,8 +1,7 @@
 //! Documents that other programs have written.
 
 use super::reprint::{Reprint, normal};
-use super::{documents, name, pools, sentence};
-use crate::config::{read, read_process, read_resources};
+use super::{documents, name, pools, read, read_process, read_resources, sentence};
 use crate::error::Fault;
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! What a document costs: stack, time, memory.
 
-use super::{documents, pools};
-use crate::config::{Pools, read};
+use super::{documents, pools, read};
+use crate::config::Pools;
 use std::sync::Mutex;
 use std::time::Duration;
 

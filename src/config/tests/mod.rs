@@ -8,7 +8,8 @@ mod effort;
 mod reprint;
 mod said;
 
-use super::Pools;
+use super::{Config, Pools, Process, Resources};
+use crate::error::Fault;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,57 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 fn pools() -> MutexGuard<'static, Pools> {
     static POOLS: Mutex<Pools> = Mutex::new(Pools::new());
     POOLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pools {
+    /// Empties every list; the program reads one document only.
+    pub(crate) fn clear(&mut self) {
+        self.env.clear();
+        self.args.clear();
+        self.groups.clear();
+        self.rlimits.clear();
+        self.unknown_capabilities.clear();
+        self.mounts.clear();
+        self.mount_options.clear();
+        self.id_mappings.clear();
+        self.hooks.clear();
+        self.hook_words.clear();
+        self.annotations.clear();
+        self.namespaces.clear();
+        self.devices.clear();
+        self.net_devices.clear();
+        self.sysctl.clear();
+        self.paths.clear();
+        self.schemata.clear();
+        self.device_rules.clear();
+        self.weight_devices.clear();
+        self.throttle_devices.clear();
+        self.hugepage_limits.clear();
+        self.net_priorities.clear();
+        self.rdma.clear();
+        self.unified.clear();
+        self.seccomp_rules.clear();
+        self.seccomp_names.clear();
+        self.seccomp_args.clear();
+    }
+}
+
+/// As [`super::read`], into pools that may have been used.
+fn read(doc: &[u8], pools: &mut Pools) -> Result<Config, Fault> {
+    pools.clear();
+    super::read(doc, pools)
+}
+
+/// As [`super::read_process`], into pools that may have been used.
+fn read_process(doc: &[u8], pools: &mut Pools) -> Result<Process, Fault> {
+    pools.clear();
+    super::read_process(doc, pools)
+}
+
+/// As [`super::read_resources`], into pools that may have been used.
+fn read_resources(doc: &[u8], pools: &mut Pools) -> Result<Resources, Fault> {
+    pools.clear();
+    super::read_resources(doc, pools)
 }
 
 /// The JSON files of a directory of the project, in order of their names.

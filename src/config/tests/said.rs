@@ -1,8 +1,8 @@
 //! Places: line and column, path, the way back from a path, the value as it stands.
 
-use super::pools;
+use super::{pools, read};
 use crate::config::{
-    NamespaceKind, Pools, find, locate, path, read, snippet, snippet_is_cut, sysctl_path,
+    NamespaceKind, Pools, find, locate, path, snippet, snippet_is_cut, sysctl_path,
 };
 
 fn path_of(doc: &str, needle: &str) -> String {

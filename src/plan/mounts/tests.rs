@@ -19,6 +19,7 @@ static ROOM: Mutex<(Pools, Plan)> = Mutex::new((Pools::new(), Plan::new()));
 fn plan<T>(doc: &str, mode: Mode, way: Way, use_plan: impl FnOnce(&Plan) -> T) -> Result<T, Fault> {
     let mut room = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
     let (pools, plan) = &mut *room;
+    pools.clear();
     let config = config::read(doc.as_bytes(), pools)?;
     plan.ops.clear();
     plan.root = super::Setup::NONE;

@@ -11,7 +11,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("say", &["sys", "config", "plan"]),
     ("sys", &[]),
     ("fs", &["sys"]),
-    ("config", &[]),
+    // For `sys::field`: where the values of its table go.
+    ("config", &["sys"]),
     ("plan", &["config", "cgroup", "seccomp"]),
     ("bundle", &["config", "plan", "cgroup", "fs", "sys"]),
     ("rootfs", &["fs", "sys", "plan"]),
