@@ -5,7 +5,6 @@
 
 use core::ffi::CStr;
 
-use heapless::Vec;
 use rustix::fs::{CWD, FileType, OFlags};
 
 use crate::cgroup::{self, Layout, Manager};
@@ -51,7 +50,7 @@ pub struct Bundle {
     /// The object `annotations` as it stands in the document; empty when there is none.
     pub annotations: &'static [u8],
     /// What is told about a document that is good enough to go on with.
-    pub warnings: Vec<Fault, 4>,
+    pub warnings: [Option<Fault>; 2],
 }
 
 /// Changes to the bundle directory, reads its config.json, and plans the container.
@@ -85,7 +84,7 @@ fn make(
     doc: &mut [u8],
     len: &mut usize,
     plan: &mut Plan,
-) -> Result<Vec<Fault, 4>, Fault> {
+) -> Result<[Option<Fault>; 2], Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let mut path = [0; 4096];
     let bundle = enter(wanted.directory, &mut path)?;
@@ -114,25 +113,14 @@ fn make(
 }
 
 /// What the specification asks to warn of.
-fn warnings(config: &Config, plan: &Plan) -> Vec<Fault, 4> {
-    let mut warnings = Vec::new();
-    let mut warn = |step, rule, at| {
-        // There are fewer kinds than places.
-        let _ = warnings.push(Fault::rule(step, rule, at));
-    };
-    if let Some(sets) = config.process.and_then(|process| process.capabilities)
-        && sets.unknown > 0
-    {
-        warn(Step::MakePlan, Rule::UnknownCapability, At::Byte(sets.at));
-    }
-    if plan.cgroup.warn {
-        warn(
-            Step::FindCgroups,
-            Rule::NoCgroups,
-            At::Place(Place::CgroupRoot),
-        );
-    }
-    warnings
+fn warnings(config: &Config, plan: &Plan) -> [Option<Fault>; 2] {
+    let sets = config.process.and_then(|process| process.capabilities);
+    let unknown = sets.filter(|sets| sets.unknown > 0);
+    let cgroups = At::Place(Place::CgroupRoot);
+    [
+        unknown.map(|sets| Fault::rule(Step::MakePlan, Rule::UnknownCapability, At::Byte(sets.at))),
+        (plan.cgroup.warn).then(|| Fault::rule(Step::FindCgroups, Rule::NoCgroups, cgroups)),
+    ]
 }
 
 /// The object of a property as it stands in the document, without the white space that only readers need.

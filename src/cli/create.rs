@@ -31,9 +31,8 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
     let Some(preserve_fds) = preserve_fds(&mut call.parsed) else {
         return Ok(FAILED);
     };
-    let (globals, id) = (call.globals, call.id());
-    let parsed = &call.parsed;
-    run::protect(globals.args, preserve_fds)?;
+    let (id, parsed) = (call.id, &call.parsed);
+    run::protect(call.args, preserve_fds)?;
     // Its paths start at the working directory, which the bundle replaces.
     let caller = Caller::new(parsed.value("console-socket"), parsed.value("pid-file"))?;
     let wanted = Wanted {
@@ -41,14 +40,14 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
         id,
         no_pivot: parsed.is_on("no-pivot"),
         no_new_keyring: parsed.is_on("no-new-keyring"),
-        cgroup_manager: globals.cgroup_manager,
+        cgroup_manager: call.cgroup_manager,
     };
     let bundle = bundle::open(&wanted, &mut call.voice.scene)?;
     let mut warn = |fault| call.voice.warning_about(id.to_bytes(), fault);
-    bundle.warnings.iter().copied().for_each(&mut warn);
-    let order = Order {
-        args: globals.args,
-        state_root: globals.root,
+    bundle.warnings.into_iter().flatten().for_each(&mut warn);
+    let mut order = Order {
+        args: call.args,
+        state_root: call.root,
         id,
         purpose,
         preserve_fds,
@@ -56,7 +55,7 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
         annotations: bundle.annotations,
         caller,
     };
-    run::make(order, &mut warn)
+    run::make(&mut order, &mut warn)
 }
 
 /// `None` for a value that makes no sense.

@@ -8,7 +8,7 @@ use super::state::{CGROUPS, open_root, status};
 use super::{Call, FAILED};
 use crate::cgroup;
 use crate::error::{At, Cause, Fault, Rule, Step};
-use crate::state::{Boot, Record, Status, buffer};
+use crate::state::{Status, Stored, boot, buffer};
 
 /// The number of SIGKILL.
 const KILL: u32 = 9;
@@ -31,35 +31,36 @@ fn is(fault: &Fault, rule: Rule) -> bool {
 fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
     let never = Fault::rule(Step::RemoveState, Rule::Never, At::Nothing);
     let root = open_root(call, Step::FindContainer)?;
-    let dir = root.find(call.id())?;
+    let dir = root.find(call.id)?;
     // Whoever makes or starts it is waited for.
     dir.lock()?;
-    let boot = Boot::current()?;
+    let mut text = [0; 36];
+    let boot = boot(&mut text)?;
     let buffer = buffer().ok_or(never)?;
     let cgroups = match dir.load(buffer) {
         Ok(record) => {
-            let status = status(&dir, &record, &boot)?;
+            let status = status(&dir, record, boot)?;
             if !force && matches!(status, Status::Running | Status::Paused) {
                 call.voice.error(
                     "cannot delete container % that is not stopped: %",
-                    &[call.id().to_bytes(), status.text().as_bytes()],
+                    &[call.id.to_bytes(), status.text().as_bytes()],
                 );
                 return Ok(FAILED);
             }
-            end(&record, &boot, status)?;
-            known(record.cgroup, record.init.boot, boot)
+            end(record, boot, status)?;
+            known(Some(record), boot)
         }
         // Init ends by itself when its maker is gone, and that had the lock.
         Err(fault) if is(&fault, Rule::HalfMade) => match dir.load_intent(buffer) {
-            Ok(None) => known(b"none\n", boot, boot),
-            Ok(Some(intent)) => known(intent.cgroup, intent.boot, boot),
+            Ok(None) => known(None, boot),
+            Ok(Some(intent)) => known(Some(intent), boot),
             Err(fault) if force && is(&fault, Rule::Corrupt) => None,
             Err(fault) => return Err(fault),
         },
         Err(fault) if force && is(&fault, Rule::Corrupt) => match dir.load_copy(buffer) {
             Ok(record) => {
-                end(&record, &boot, status(&dir, &record, &boot)?)?;
-                known(record.cgroup, record.init.boot, boot)
+                end(record, boot, status(&dir, record, boot)?)?;
+                known(Some(record), boot)
             }
             Err(fault) if is(&fault, Rule::Corrupt) => None,
             Err(fault) => return Err(fault),
@@ -81,8 +82,8 @@ fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
 }
 
 /// Kills the init, if it lives, and waits for its end; a frozen one ends when its cgroup is cleared.
-fn end(record: &Record<'_>, boot: &Boot, status: Status) -> Result<(), Fault> {
-    let Some(init) = record.init.find(boot)? else {
+fn end(record: Stored<'_>, boot: &[u8], status: Status) -> Result<(), Fault> {
+    let Some(init) = record.find_init(boot)? else {
         return Ok(());
     };
     match init.signal(KILL) {
@@ -92,12 +93,14 @@ fn end(record: &Record<'_>, boot: &Boot, status: Status) -> Result<(), Fault> {
     }
 }
 
-/// The cgroups that a record tells of, `None` if it cannot be read. Those of an earlier boot are gone, and what has their
-/// place now is another's.
-fn known(text: &[u8], made: Boot, now: Boot) -> Option<&'static mut cgroup::Record> {
+/// The cgroups that a record tells of, `None` if it cannot be read. Without a record there are none; those of an earlier
+/// boot are gone, and what has their place now is another's.
+fn known(record: Option<Stored<'_>>, boot: &[u8]) -> Option<&'static mut cgroup::Record> {
     let cgroups = CGROUPS.take()?;
-    if made == now {
-        cgroups.decode(text)?;
+    if let Some(record) = record
+        && record.boot() == boot
+    {
+        cgroups.decode(record.cgroup())?;
     }
     Some(cgroups)
 }

@@ -111,27 +111,6 @@ impl Row {
         self.flags()
             .find(|flag| !name.is_empty() && (flag.name == name || flag.second == name))
     }
-
-    /// Whether there are as many operands as the verb takes.
-    pub(super) fn check_count(&self, count: usize) -> Result<(), Misuse> {
-        let allowed = |digit: &u8| usize::from(digit.wrapping_sub(b'0'));
-        let (Some(least), Some(most)) = (self.third.first(), self.third.last()) else {
-            return Ok(());
-        };
-        let (text, number) = if (allowed(least)..=allowed(most)).contains(&count) {
-            return Ok(());
-        } else if least == most {
-            ("\"%\" requires exactly % argument(s)", least)
-        } else if count < allowed(least) {
-            ("\"%\" requires a minimum of % argument(s)", least)
-        } else {
-            ("\"%\" requires a maximum of % argument(s)", most)
-        };
-        Err(Misuse(
-            text,
-            [self.name, core::slice::from_ref(number), b""],
-        ))
-    }
 }
 
 /// What is wrong with a command line: a sentence, and the words for its `%`s.
@@ -165,6 +144,65 @@ struct Given {
 }
 
 impl Parsed {
+    /// Nothing yet.
+    pub(super) fn new(args: Args) -> Self {
+        Self {
+            args,
+            given: Vec::new(),
+            operands: Vec::new(),
+            count: 0,
+            next: 0,
+            wrong: None,
+        }
+    }
+
+    /// Takes the words from `next` on apart, by the rows of `section`; up to the first operand when `stop`. False for a
+    /// line that is wrong.
+    pub(super) fn read(&mut self, next: usize, section: &Row, stop: bool) -> bool {
+        self.given.clear();
+        self.next = next;
+        let mut flags = true;
+        while self.wrong.is_none()
+            && let Some(word) = self.following()
+        {
+            match word.to_bytes() {
+                b"--" if flags => flags = false,
+                // A dash alone is an operand.
+                [b'-', name @ ..] if flags && !name.is_empty() => {
+                    self.take(word, name.strip_prefix(b"-").unwrap_or(name), section);
+                }
+                _ if stop => {
+                    self.next = self.next.saturating_sub(1);
+                    break;
+                }
+                _ => {
+                    let _ = self.operands.push(word);
+                    self.count = self.count.saturating_add(1);
+                }
+            }
+        }
+        self.wrong.is_none()
+    }
+
+    /// Whether there are as many operands as the verb takes.
+    pub(super) fn check_count(&mut self, section: &Row) -> bool {
+        let (Some(least), Some(most)) = (section.third.first(), section.third.last()) else {
+            return true;
+        };
+        let allowed = |digit: &u8| usize::from(digit.wrapping_sub(b'0'));
+        let (text, number) = if (allowed(least)..=allowed(most)).contains(&self.count) {
+            return true;
+        } else if least == most {
+            ("\"%\" requires exactly % argument(s)", least)
+        } else if self.count < allowed(least) {
+            ("\"%\" requires a minimum of % argument(s)", least)
+        } else {
+            ("\"%\" requires a maximum of % argument(s)", most)
+        };
+        self.misuse(text, section.name, core::slice::from_ref(number), b"");
+        false
+    }
+
     /// The value of a flag.
     pub(super) fn value(&self, name: &str) -> Option<&'static CStr> {
         self.given
@@ -203,10 +241,12 @@ impl Parsed {
         name: &'static str,
         allowed: &'static str,
     ) {
-        self.wrong = Some(Misuse(
+        self.misuse(
             "invalid value \"%\" for flag -%: %",
-            [value.to_bytes(), name.as_bytes(), allowed.as_bytes()],
-        ));
+            value.to_bytes(),
+            name.as_bytes(),
+            allowed.as_bytes(),
+        );
     }
 
     /// An operand.
@@ -239,7 +279,7 @@ impl Parsed {
         let key = name.split(|byte| *byte == b'=').next().unwrap_or(name);
         let Some(flag) = section.flag(key) else {
             if word.to_bytes().starts_with(b"--") || !self.joined(word, name, section) {
-                self.misuse("flag provided but not defined: -%", key, b"");
+                self.misuse("flag provided but not defined: -%", key, b"", b"");
             }
             return;
         };
@@ -248,14 +288,19 @@ impl Parsed {
         if !flag.third.is_empty() {
             match value.or_else(|| self.following()) {
                 Some(value) => self.give(&flag, Some(value)),
-                None => self.misuse("flag needs an argument: -%", key, b""),
+                None => self.misuse("flag needs an argument: -%", key, b"", b""),
             }
             return;
         }
         let text = value.unwrap_or(c"true").to_bytes();
         match place(BOOLEANS, text) {
             Some(place) => self.give(&flag, (place < TRUE).then_some(c"")),
-            None => self.misuse("invalid boolean value \"%\" for -%: parse error", text, key),
+            None => self.misuse(
+                "invalid boolean value \"%\" for -%: parse error",
+                text,
+                key,
+                b"",
+            ),
         }
     }
 
@@ -281,42 +326,16 @@ impl Parsed {
         true
     }
 
-    fn misuse(&mut self, text: &'static str, one: &'static [u8], two: &'static [u8]) {
-        self.wrong = Some(Misuse(text, [one, two, b""]));
+    #[inline(never)] // once for all that can be wrong
+    fn misuse(
+        &mut self,
+        text: &'static str,
+        one: &'static [u8],
+        two: &'static [u8],
+        three: &'static [u8],
+    ) {
+        self.wrong = Some(Misuse(text, [one, two, three]));
     }
-}
-
-/// Takes the words from `next` on apart, by the rows of `section`; up to the first operand when `stop`.
-pub(super) fn parse(args: Args, next: usize, section: &Row, stop: bool) -> Parsed {
-    let mut parsed = Parsed {
-        args,
-        given: Vec::new(),
-        operands: Vec::new(),
-        count: 0,
-        next,
-        wrong: None,
-    };
-    let mut flags = true;
-    while parsed.wrong.is_none()
-        && let Some(word) = parsed.following()
-    {
-        match word.to_bytes() {
-            b"--" if flags => flags = false,
-            // A dash alone is an operand.
-            [b'-', name @ ..] if flags && !name.is_empty() => {
-                parsed.take(word, name.strip_prefix(b"-").unwrap_or(name), section);
-            }
-            _ if stop => {
-                parsed.next = parsed.next.saturating_sub(1);
-                break;
-            }
-            _ => {
-                let _ = parsed.operands.push(word);
-                parsed.count = parsed.count.saturating_add(1);
-            }
-        }
-    }
-    parsed
 }
 
 /// The last `length` bytes of a word.

@@ -6,7 +6,7 @@ use super::flags::place;
 use super::state::{CGROUPS, open_root};
 use crate::cgroup;
 use crate::error::{At, Cause, Fault, Rule, Step};
-use crate::state::{Boot, Live, buffer, decimal};
+use crate::state::{Live, boot, buffer, decimal};
 
 /// Signals 1 to 31 by their place, and other names of some.
 static NAMES: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP \
@@ -21,7 +21,7 @@ const RTMAX: u32 = 64;
 pub(super) fn kill(call: &Call) -> Result<i32, Fault> {
     let all = call.parsed.is_on("all");
     let root = open_root(call, Step::FindContainer)?;
-    let dir = root.find(call.id())?;
+    let dir = root.find(call.id)?;
     let record = dir.load(buffer().unwrap_or_default())?;
     let signal = match call.parsed.operand(1) {
         None => TERM,
@@ -33,18 +33,19 @@ pub(super) fn kill(call: &Call) -> Result<i32, Fault> {
             }
         },
     };
-    let boot = Boot::current()?;
-    let sent = match record.init.find(&boot)? {
+    let mut text = [0; 36];
+    let boot = boot(&mut text)?;
+    let sent = match record.find_init(boot)? {
         Some(init) => send(&init, signal),
         None => Err(Fault::rule(Step::Signal, Rule::NotRunning, At::Nothing)),
     };
     // Without a pid namespace of its own the end of its init ends nobody else.
     if signal == KILL
-        && !record.own_pid_namespace
+        && !record.own_pid_namespace()
         && (sent.is_ok() || all)
-        && record.init.boot == boot
+        && record.boot() == boot
         && let Some(cgroups) = CGROUPS.take()
-        && cgroups.decode(record.cgroup).is_some()
+        && cgroups.decode(record.cgroup()).is_some()
     {
         cgroup::kill(cgroups)?;
     }

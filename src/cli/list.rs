@@ -10,7 +10,7 @@ use super::{Call, FAILED};
 use crate::error::Cause;
 use crate::error::{Context, Errno, Fault, Rule, Step};
 use crate::say::{Line, date};
-use crate::state::{Boot, Record, Root, Status, buffer, user_name};
+use crate::state::{Root, Status, Stored, boot, buffer, user_name};
 use core::ffi::CStr;
 
 /// Least width of a column and least space after its text, as in runc.
@@ -37,17 +37,18 @@ pub(super) fn list(call: &mut Call) -> Result<i32, Fault> {
             _ => Format::Table,
         },
     };
-    let root = match Root::open(call.globals.root, call.globals.args, false) {
+    let root = match Root::open(call.root, call.args, false) {
         // A default that nobody has used yet; a directory that was asked for must be there.
-        Err(fault) if fault.errno() == Some(Errno::NOENT) && call.globals.root.is_none() => None,
+        Err(fault) if fault.errno() == Some(Errno::NOENT) && call.root.is_none() => None,
         root => Some(root?),
     };
     let mut text = [0; 1024];
     let mut line = Line::stdout(&mut text);
+    let mut id_of_boot = [0; 36];
     let mut lister = Lister {
         call,
         root: root.as_ref(),
-        boot: Boot::current()?,
+        boot: boot(&mut id_of_boot)?,
         buffer: buffer().unwrap_or_default(),
     };
     match format {
@@ -65,13 +66,13 @@ pub(super) fn list(call: &mut Call) -> Result<i32, Fault> {
 struct Lister<'l> {
     call: &'l Call,
     root: Option<&'l Root>,
-    boot: Boot,
+    boot: &'l [u8],
     buffer: &'static mut [u8],
 }
 
 struct Entry<'e> {
     id: &'e [u8],
-    record: Record<'e>,
+    record: Stored<'e>,
     status: Status,
     owner: u32,
 }
@@ -81,7 +82,7 @@ impl Entry<'_> {
         if self.status == Status::Stopped {
             0
         } else {
-            self.record.init.pid
+            self.record.pid()
         }
     }
 }
@@ -93,7 +94,7 @@ impl Lister<'_> {
             return Ok(());
         };
         root.ids(&mut |id| {
-            match entry(root, id, self.buffer, &self.boot) {
+            match entry(root, id, self.buffer, self.boot) {
                 Ok(Some(entry)) => show(&entry),
                 Ok(None) => {}
                 Err(fault) if warn => self.call.voice.warning_about(id.to_bytes(), fault),
@@ -146,7 +147,7 @@ impl Lister<'_> {
             line.text(separator);
             separator = ",";
             let mut object = Object::new(line, false);
-            object.container(entry.id, &entry.record, entry.status);
+            object.container(entry.id, entry.record, entry.status);
             let mut passwd = [0; 2048];
             object.text(
                 "owner",
@@ -166,8 +167,8 @@ fn cell<'b>(entry: &Entry<'_>, column: usize, buffer: &'b mut [u8]) -> &'b [u8] 
         0 => line.foreign(entry.id),
         1 => line.number(u64::from(entry.pid())),
         2 => line.text(entry.status.text()),
-        3 => line.foreign(entry.record.bundle),
-        _ => date::nanoseconds(&mut line, entry.record.created),
+        3 => line.foreign(entry.record.bundle()),
+        _ => date::nanoseconds(&mut line, entry.record.created()),
     }
     line.into_bytes()
 }
@@ -181,7 +182,7 @@ fn entry<'e>(
     root: &Root,
     id: &'e CStr,
     buffer: &'e mut [u8],
-    boot: &Boot,
+    boot: &[u8],
 ) -> Result<Option<Entry<'e>>, Fault> {
     let is = |fault: &Fault, rule| fault.cause() == Cause::Rule(rule);
     let dir = match root.find(id) {
@@ -195,7 +196,7 @@ fn entry<'e>(
         }
         record => record?,
     };
-    let status = status(&dir, &record, boot)?;
+    let status = status(&dir, record, boot)?;
     Ok(Some(Entry {
         id: id.to_bytes(),
         status,

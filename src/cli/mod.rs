@@ -4,7 +4,6 @@
 //! command line that makes no sense is noted in what was parsed.
 #![forbid(unsafe_code)]
 
-mod command;
 mod create;
 mod delete;
 mod flags;
@@ -15,16 +14,15 @@ mod spec;
 mod start;
 mod state;
 
-pub use command::{CgroupManager, Globals, LogFormat};
-
+use crate::cgroup::Manager;
 use crate::error::Fault;
 use crate::plan::Scene;
-use crate::say::Voice;
+use crate::say::{LogFormat, Voice};
 use crate::sys::args::Args;
 use crate::sys::file::standard_descriptors;
 use crate::sys::sig::{bit, set_mask};
 use core::ffi::CStr;
-use flags::{BOOLEANS, Misuse, Parsed, Row, parse, place, section};
+use flags::{BOOLEANS, Misuse, Parsed, Row, place, section};
 
 /// The exit code of a command that could not do what it should.
 const FAILED: i32 = 1;
@@ -33,18 +31,22 @@ const NO_VERB: i32 = 3;
 const SIGPIPE: i32 = 13;
 const SIGXFSZ: i32 = 25;
 
-/// A verb with its flags and operands.
-struct Call {
-    globals: Globals,
-    parsed: Parsed,
-    voice: Voice,
-}
+/// The verbs that have a file of their own, in the order of `run_verb`.
+const VERBS: &str = "create run start state kill delete list spec";
 
-impl Call {
+/// The command line, as far as it has been taken apart.
+struct Call {
+    /// All of it, and the environment behind it.
+    args: Args,
+    /// `--root DIR`: the state directory; `None` for the default of this user.
+    root: Option<&'static CStr>,
+    /// `--cgroup-manager`; `--systemd-cgroup` means [`Manager::Systemd`].
+    cgroup_manager: Manager,
+    /// The flags and operands of the verb; before it is known, the options before it.
+    parsed: Parsed,
     /// The first operand: the name of the container. The table demands it where a verb asks for it.
-    fn id(&self) -> &'static CStr {
-        self.parsed.operand(0).unwrap_or_default()
-    }
+    id: &'static CStr,
+    voice: Voice,
 }
 
 /// Runs the command line and returns the exit code.
@@ -53,17 +55,24 @@ pub fn main(args: Args) -> i32 {
     standard_descriptors();
     // A closed pipe and a full disk quota are errors of write(2), not a death in the middle of something.
     let _ = set_mask(bit(SIGPIPE) | bit(SIGXFSZ));
-    let mut voice = Voice {
-        log: None,
-        format: LogFormat::Text,
-        debug: false,
-        verb: b"",
-        id: b"",
-        scene: Scene::default(),
+    let mut call = Call {
+        args,
+        root: None,
+        cgroup_manager: Manager::Cgroupfs,
+        parsed: Parsed::new(args),
+        id: c"",
+        voice: Voice {
+            log: None,
+            format: LogFormat::Text,
+            debug: false,
+            verb: b"",
+            id: b"",
+            scene: Scene::default(),
+        },
     };
     // Not made to stand between users of different rights (CVE-2017-5985).
     if args.is_secure() {
-        voice.error(
+        call.voice.error(
             "ocilet must not be setuid, setgid or have file capabilities",
             &[],
         );
@@ -72,16 +81,20 @@ pub fn main(args: Args) -> i32 {
     let Some(top) = section(b"") else {
         return FAILED;
     };
-    let mut options = parse(args, 1, &top, true);
-    match before_verb(args, &mut options, &mut voice) {
-        Some(globals) => after_options(globals, &options, &top, voice),
-        None => wrong_usage(&mut voice, options.wrong.as_ref(), &top),
+    if before_verb(&mut call, &top).is_none() {
+        return wrong_usage(&mut call, &top);
     }
+    after_options(&mut call, &top).unwrap_or_else(|fault| {
+        call.voice.failure(fault);
+        FAILED
+    })
 }
 
-/// The options before the verb. `voice` gets those that concern it as soon as they are known.
-fn before_verb(args: Args, options: &mut Parsed, voice: &mut Voice) -> Option<Globals> {
-    if options.wrong.is_some() {
+/// The options before the verb; `None` for those that make no sense. The voice gets what concerns it as soon as it is
+/// known.
+fn before_verb(call: &mut Call, top: &Row) -> Option<()> {
+    let (options, voice) = (&mut call.parsed, &mut call.voice);
+    if !options.read(1, top, true) {
         return None;
     }
     voice.log = options.value("log");
@@ -94,100 +107,89 @@ fn before_verb(args: Args, options: &mut Parsed, voice: &mut Voice) -> Option<Gl
         "cgroupfs systemd disabled",
         "cgroupfs, systemd or disabled",
     )?;
+    let systemd = options.is_on("systemd-cgroup") && options.value("cgroup-manager").is_none();
+    call.cgroup_manager = match manager {
+        _ if systemd => Manager::Systemd,
+        0 => Manager::Cgroupfs,
+        1 => Manager::Systemd,
+        _ => Manager::Disabled,
+    };
+    call.root = options.value("root");
+    // It is only checked: what fails for want of rights fails.
     let rootless = options.value("rootless").unwrap_or(c"auto");
     if rootless != c"auto" && place(BOOLEANS, rootless.to_bytes()).is_none() {
         options.bad_value(rootless, "rootless", "true, false or auto");
         return None;
     }
-    Some(Globals {
-        args,
-        root: options.value("root"),
-        cgroup_manager: match manager {
-            0 if options.value("cgroup-manager").is_none() && options.is_on("systemd-cgroup") => {
-                CgroupManager::Systemd
-            }
-            0 => CgroupManager::Cgroupfs,
-            1 => CgroupManager::Systemd,
-            _ => CgroupManager::Disabled,
-        },
-    })
+    Some(())
 }
 
-fn after_options(globals: Globals, options: &Parsed, top: &Row, mut voice: Voice) -> i32 {
-    let args = globals.args;
-    if options.is_on("version") {
-        let printed = help::version(args.get(0).unwrap_or_default().to_bytes());
-        return end(&voice, printed.map(|()| 0));
+fn after_options(call: &mut Call, top: &Row) -> Result<i32, Fault> {
+    if call.parsed.is_on("version") {
+        return help::version(call.args.get(0).unwrap_or_default().to_bytes()).map(|()| 0);
     }
-    let Some(verb) = args.get(options.next).filter(|_| !options.is_on("help")) else {
-        return end(&voice, help::print(None, top).map(|()| 0));
+    let next = call.parsed.next;
+    let Some(verb) = call.args.get(next).filter(|_| !call.parsed.is_on("help")) else {
+        return help::print(None, top).map(|()| 0);
     };
     let verb = if verb == c"h" { c"help" } else { verb };
     let Some(section) = section(verb.to_bytes()).filter(|section| !section.name.is_empty()) else {
-        voice.error(NO_TOPIC, &[verb.to_bytes()]);
-        return NO_VERB;
+        return Ok(no_topic(call, verb));
     };
-    let parsed = parse(args, options.next.saturating_add(1), &section, false);
-    if parsed.wrong.is_some() {
-        return wrong_usage(&mut voice, parsed.wrong.as_ref(), &section);
+    if !call.parsed.read(next.saturating_add(1), &section, false) {
+        return Ok(wrong_usage(call, &section));
     }
-    if parsed.is_on("help") {
-        return end(&voice, help::print(None, &section).map(|()| 0));
+    if call.parsed.is_on("help") {
+        return help::print(None, &section).map(|()| 0);
     }
-    if let Err(wrong) = section.check_count(parsed.count) {
-        return wrong_usage(&mut voice, Some(&wrong), &section);
+    if !call.parsed.check_count(&section) {
+        return Ok(wrong_usage(call, &section));
     }
-    voice.verb = section.name;
-    voice.id = parsed.operand(0).unwrap_or_default().to_bytes();
-    let mut call = Call {
-        globals,
-        parsed,
-        voice,
-    };
-    let result = match section.name {
-        b"create" => create::create(&mut call),
-        b"run" => create::run(&mut call),
-        b"start" => start::start(&mut call),
-        b"state" => state::state(&call),
-        b"kill" => kill::kill(&call),
-        b"delete" => delete::delete(&call),
-        b"list" => list::list(&mut call),
-        b"spec" => spec::spec(&call),
-        _ => help_verb(&call),
-    };
+    call.id = call.parsed.operand(0).unwrap_or_default();
+    call.voice.verb = section.name;
+    call.voice.id = call.id.to_bytes();
+    let code = run_verb(call, &section)?;
     if call.parsed.wrong.is_some() {
-        return wrong_usage(&mut call.voice, call.parsed.wrong.as_ref(), &section);
+        return Ok(wrong_usage(call, &section));
     }
-    end(&call.voice, result)
+    Ok(code)
 }
 
-const NO_TOPIC: &str = "No help topic for '%'";
+fn run_verb(call: &mut Call, section: &Row) -> Result<i32, Fault> {
+    match place(VERBS, section.name) {
+        Some(0) => create::create(call),
+        Some(1) => create::run(call),
+        Some(2) => start::start(call),
+        Some(3) => state::state(call),
+        Some(4) => kill::kill(call),
+        Some(5) => delete::delete(call),
+        Some(6) => list::list(call),
+        Some(7) => spec::spec(call),
+        _ => help_verb(call),
+    }
+}
 
 /// `help` and `help VERB`.
 fn help_verb(call: &Call) -> Result<i32, Fault> {
-    let verb = call.id().to_bytes();
-    let Some(section) = section(verb) else {
-        call.voice.error(NO_TOPIC, &[verb]);
-        return Ok(NO_VERB);
+    let Some(section) = section(call.id.to_bytes()) else {
+        return Ok(no_topic(call, call.id));
     };
-    help::print(None, &section)?;
-    Ok(0)
+    help::print(None, &section).map(|()| 0)
 }
 
-/// Says what went wrong, if anything, and makes the exit code of it.
-fn end(voice: &Voice, result: Result<i32, Fault>) -> i32 {
-    result.unwrap_or_else(|fault| {
-        voice.failure(fault);
-        FAILED
-    })
+fn no_topic(call: &Call, verb: &CStr) -> i32 {
+    call.voice
+        .error("No help topic for '%'", &[verb.to_bytes()]);
+    NO_VERB
 }
 
 /// Help on standard output, and the one error record.
-fn wrong_usage(voice: &mut Voice, wrong: Option<&Misuse>, section: &Row) -> i32 {
+fn wrong_usage(call: &mut Call, section: &Row) -> i32 {
+    let wrong = call.parsed.wrong.as_ref();
     let _ = help::print(wrong, section);
     if let Some(Misuse(text, words)) = wrong {
-        voice.verb = b"";
-        voice.error(text, words);
+        call.voice.verb = b"";
+        call.voice.error(text, words);
     }
     FAILED
 }

@@ -7,9 +7,8 @@ use crate::run;
 
 /// `start ID`.
 pub(super) fn start(call: &mut Call) -> Result<i32, Fault> {
-    let (globals, id) = (&call.globals, call.id());
     let program = &mut call.voice.scene.program;
-    match run::start(globals.args, globals.root, id, program) {
+    match run::start(call.args, call.root, call.id, program) {
         Err(fault)
             if fault.step() == Step::OpenStateRoot && fault.errno() == Some(Errno::NOENT) =>
         {

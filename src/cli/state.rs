@@ -6,19 +6,19 @@ use crate::cgroup;
 use crate::error::At;
 use crate::error::{Context, Errno, Fault, Rule, Step};
 use crate::say::{Line, date};
-use crate::state::{Boot, Record, Root, Status, buffer};
+use crate::state::{Root, Status, Stored, boot, buffer};
 use crate::sys::memory::TakeOnce;
 
 /// `state ID`.
 pub(super) fn state(call: &Call) -> Result<i32, Fault> {
     let root = open_root(call, Step::FindContainer)?;
-    let dir = root.find(call.id())?;
+    let dir = root.find(call.id)?;
     let record = dir.load(buffer().unwrap_or_default())?;
-    let status = status(&dir, &record, &Boot::current()?)?;
+    let status = status(&dir, record, boot(&mut [0; 36])?)?;
     let mut bytes = [0; 1024];
     let mut line = Line::stdout(&mut bytes);
     let mut object = Object::new(&mut line, true);
-    object.container(call.id().to_bytes(), &record, status);
+    object.container(call.id.to_bytes(), record, status);
     object.text("owner", b"");
     object.end();
     line.text("\n");
@@ -31,7 +31,7 @@ pub(super) static CGROUPS: TakeOnce<cgroup::Record> = TakeOnce::new(cgroup::Reco
 
 /// The state directory of a verb that names a container: without a directory there are none.
 pub(super) fn open_root(call: &Call, step: Step) -> Result<Root, Fault> {
-    Root::open(call.globals.root, call.globals.args, false).map_err(|fault| match fault.errno() {
+    Root::open(call.root, call.args, false).map_err(|fault| match fault.errno() {
         Some(Errno::NOENT) => Fault::rule(step, Rule::NoContainer, At::Nothing),
         _ => fault,
     })
@@ -40,8 +40,8 @@ pub(super) fn open_root(call: &Call, step: Step) -> Result<Root, Fault> {
 /// What a container is doing, frozen cgroups included.
 pub(super) fn status(
     dir: &crate::state::Dir<'_>,
-    record: &Record<'_>,
-    boot: &Boot,
+    record: Stored<'_>,
+    boot: &[u8],
 ) -> Result<Status, Fault> {
     let status = dir.status(record, boot)?;
     if status == Status::Stopped {
@@ -50,7 +50,7 @@ pub(super) fn status(
     let Some(cgroups) = CGROUPS.take() else {
         return Ok(status);
     };
-    let frozen = cgroups.decode(record.cgroup).is_some() && cgroup::frozen(cgroups);
+    let frozen = cgroups.decode(record.cgroup()).is_some() && cgroup::frozen(cgroups);
     CGROUPS.put_back(cgroups);
     Ok(if frozen { Status::Paused } else { status })
 }
@@ -73,26 +73,24 @@ impl<'l, 'b> Object<'l, 'b> {
     }
 
     /// What `state` and `list` have in common.
-    pub(super) fn container(&mut self, id: &[u8], record: &Record<'_>, status: Status) {
+    pub(super) fn container(&mut self, id: &[u8], record: Stored<'_>, status: Status) {
         let pid = if status == Status::Stopped {
             0
         } else {
-            record.init.pid
+            record.pid()
         };
         self.text("ociVersion", b"1.3.0");
         self.text("id", id);
         self.key("pid");
         self.line.number(u64::from(pid));
         self.text("status", status.text().as_bytes());
-        self.text("bundle", record.bundle);
-        self.text("rootfs", record.rootfs);
+        self.text("bundle", record.bundle());
+        self.text("rootfs", record.rootfs());
         self.key("created");
         self.line.text("\"");
-        date::nanoseconds(self.line, record.created);
+        date::nanoseconds(self.line, record.created());
         self.line.text("\"");
-        if strings(record.annotations).next().is_some() {
-            self.annotations(record.annotations);
-        }
+        self.annotations(record.annotations());
     }
 
     pub(super) fn text(&mut self, key: &str, value: &[u8]) {
@@ -118,21 +116,26 @@ impl<'l, 'b> Object<'l, 'b> {
 
     /// Strings of a checked document, with the escapes that they have there.
     fn annotations(&mut self, json: &[u8]) {
-        self.key("annotations");
-        let mut separator = "{";
+        let mut any = false;
         for (n, string) in strings(json).enumerate() {
-            if n % 2 == 0 {
-                self.line.text(separator);
-                self.line.text(if self.indent { "\n    \"" } else { "\"" });
-                separator = ",";
-            } else {
+            if n % 2 == 1 {
                 self.line.text(if self.indent { ": \"" } else { ":\"" });
+            } else {
+                if any {
+                    self.line.text(",");
+                } else {
+                    self.key("annotations");
+                    self.line.text("{");
+                    any = true;
+                }
+                self.line.text(if self.indent { "\n    \"" } else { "\"" });
             }
-            self.line
-                .text(core::str::from_utf8(string).unwrap_or_default());
+            self.line.raw(string);
             self.line.text("\"");
         }
-        self.line.text(if self.indent { "\n  }" } else { "}" });
+        if any {
+            self.line.text(if self.indent { "\n  }" } else { "}" });
+        }
     }
 }
 
@@ -157,12 +160,12 @@ fn strings(json: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::{Object, strings};
     use crate::say::Line;
-    use crate::state::{Boot, Identity, Record, Status};
+    use crate::state::{Identity, Record, Status, stored};
 
     fn record(annotations: &'static [u8]) -> Record<'static> {
         Record {
             init: Identity {
-                boot: Boot([b'0'; 36]),
+                boot: b"0",
                 pid: 42,
                 start: 0,
                 inode: 0,
@@ -181,7 +184,7 @@ mod tests {
         let mut buffer = [0; 1024];
         let mut line = Line::new(&mut buffer);
         let mut object = Object::new(&mut line, indent);
-        object.container(b"c1", &record(annotations), status);
+        object.container(b"c1", stored(&record(annotations)), status);
         object.text("owner", b"");
         object.end();
         String::from_utf8(line.into_bytes().to_vec()).unwrap()

@@ -21,16 +21,19 @@ use crate::sys::proc::{self, Strings};
 use crate::sys::{AsFd, OwnedFd, idle, key, net, ns, sig};
 use crate::{cgroup, fs, rootfs, tty};
 
+/// Namespaces to join, each with the place of its entry in config.json.
+pub(super) type Joins = Vec<(OwnedFd, NamespaceKind, u32), 8>;
+
 /// What init gets from the parent besides its copy of the memory.
-pub(super) struct Inheritance {
+pub(super) struct Inheritance<'j> {
     /// The runtime's own arguments, which stay in memory to be seen in /proc.
     pub(super) args: Args,
     /// Everything decided.
     pub(super) plan: &'static Plan,
     /// The conversation with the parent.
     pub(super) wire: Wire,
-    /// Namespaces to join, in order, each with the place of its entry in config.json.
-    pub(super) joins: Vec<(OwnedFd, NamespaceKind, u32), 8>,
+    /// Namespaces to join, in order.
+    pub(super) joins: &'j mut Joins,
     /// The socket that `start` connects to; without it the parent itself says when.
     pub(super) start: Option<OwnedFd>,
     /// Where the terminal's master goes instead of to the parent.
@@ -42,7 +45,7 @@ pub(super) struct Inheritance {
 }
 
 /// Runs to the end of the process.
-pub(super) fn main(mut inherited: Inheritance) -> ! {
+pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
     let program = match build(&mut inherited) {
         Ok(program) => program,
         Err(fault) => tell(&inherited.wire, fault),
@@ -106,7 +109,7 @@ fn tell(wire: &Wire, fault: Fault) -> ! {
 ///
 /// Gives what execve needs that only the container could tell: the path of the program, and behind its NUL the entry for
 /// HOME, if env has none.
-fn build(i: &mut Inheritance) -> Result<&'static [u8], Fault> {
+fn build(i: &mut Inheritance<'_>) -> Result<&'static [u8], Fault> {
     let plan = i.plan;
     only_ours(i)?;
     session(plan)?;
@@ -130,7 +133,7 @@ fn build(i: &mut Inheritance) -> Result<&'static [u8], Fault> {
 }
 
 /// Lets go of what the parent has open: the state directory with its lock, its end of the wire, whatever leaked to it.
-fn only_ours(i: &Inheritance) -> Result<(), Fault> {
+fn only_ours(i: &Inheritance<'_>) -> Result<(), Fault> {
     let joins = i.joins.iter().map(|(fd, ..)| fd);
     let sockets = i.start.iter().chain(&i.console).chain([&i.wire.0]);
     fs::fdset::close_all_but(
@@ -168,11 +171,16 @@ fn own_network(plan: &Plan) -> Result<(), Fault> {
     net::loopback_up().step(Step::RaiseLoopback)
 }
 
-/// Joins, mount last; then the cgroup namespace, whose root is the cgroup we are in by now.
-fn namespaces(i: &mut Inheritance) -> Result<(), Fault> {
-    for (fd, kind, at) in core::mem::take(&mut i.joins) {
-        ns::setns(fd.as_fd(), super::flag(kind)).step_at(Step::JoinNamespace, At::Byte(at))?;
+/// Joins, mount last; then the cgroup namespace, whose root is the cgroup we are in by now. Those that only take effect
+/// on children have been joined by the process in the middle.
+fn namespaces(i: &mut Inheritance<'_>) -> Result<(), Fault> {
+    for (fd, kind, at) in i.joins.iter() {
+        if !super::for_children(*kind) {
+            ns::setns(fd.as_fd(), super::flag(*kind))
+                .step_at(Step::JoinNamespace, At::Byte(*at))?;
+        }
     }
+    i.joins.clear();
     if i.plan.namespaces.new.has(NamespaceKind::Cgroup) {
         ns::unshare(ns::flag::CGROUP).step(Step::MakeNamespaces)?;
     }
@@ -192,7 +200,7 @@ fn names(plan: &Plan) -> Result<(), Fault> {
 }
 
 /// The root file system with all its mounts; afterwards "/" is the container's.
-fn filesystem(i: &mut Inheritance, procfs: &Proc) -> Result<(), Fault> {
+fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
     let plan = i.plan;
     let before = plan.root.before as usize;
     let (early, late) = plan
@@ -210,7 +218,7 @@ fn filesystem(i: &mut Inheritance, procfs: &Proc) -> Result<(), Fault> {
 
 /// The terminal, from the container's own devpts; its master goes out, its slave is stdio and /dev/console.
 fn terminal(
-    i: &mut Inheritance,
+    i: &mut Inheritance<'_>,
     procfs: &Proc,
     root: &mut rootfs::Rootfs<'_>,
 ) -> Result<(), Fault> {

@@ -23,7 +23,7 @@ pub(super) fn program(plan: &Plan) -> Result<Path, Fault> {
     let name = plan.arena.bytes(name);
     let mut path = Path::new();
     if name.contains(&b'/') {
-        return match join(&mut path, b"", name).map(executable) {
+        return match join(&mut path, [name, b"", b""]).map(executable) {
             Some(Ok(())) => Ok(path),
             Some(Err(errno)) => Err(Fault::placed(Step::Exec, Cause::Errno(errno), at)),
             None => Err(Fault::placed(
@@ -44,7 +44,8 @@ pub(super) fn program(plan: &Plan) -> Result<Path, Fault> {
             } else {
                 directory
             };
-            if join(&mut path, directory, name).is_some_and(|file| executable(file).is_ok()) {
+            if join(&mut path, [directory, b"/", name]).is_some_and(|file| executable(file).is_ok())
+            {
                 return Ok(path);
             }
         }
@@ -66,14 +67,12 @@ pub(super) fn keep(path: &Path, home: Option<&Path>) -> Result<&'static [u8], Fa
     kept.get(..path.len() + home.len()).ok_or(never)
 }
 
-/// `directory/name` with its NUL in `path`; `None` when it is too long.
-fn join<'p>(path: &'p mut Path, directory: &[u8], name: &[u8]) -> Option<&'p CStr> {
+/// The pieces as a path; `None` when it is too long.
+pub(super) fn join<'p>(path: &'p mut Path, pieces: [&[u8]; 3]) -> Option<&'p CStr> {
     path.clear();
-    path.extend_from_slice(directory).ok()?;
-    if !directory.is_empty() {
-        path.push(b'/').ok()?;
+    for piece in pieces {
+        path.extend_from_slice(piece).ok()?;
     }
-    path.extend_from_slice(name).ok()?;
     path.push(0).ok()?;
     crate::sys::c_text(path)
 }

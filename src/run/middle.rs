@@ -14,8 +14,8 @@ use crate::sys::proc::{self, Fork};
 use crate::sys::{AsFd, ns};
 
 /// Runs to the end of the process.
-pub(super) fn main(mut inherited: Inheritance) -> ! {
-    match story(&mut inherited) {
+pub(super) fn main(inherited: Inheritance<'_>) -> ! {
+    match story(&inherited) {
         Ok(Fork::Child) => init::main(inherited),
         Ok(Fork::Parent(pid, _)) => {
             let born = Msg::Born(pid.as_raw_nonzero().get().unsigned_abs());
@@ -28,15 +28,13 @@ pub(super) fn main(mut inherited: Inheritance) -> ! {
     }
 }
 
-fn story(i: &mut Inheritance) -> Result<Fork, Fault> {
-    for (fd, kind, at) in &i.joins {
-        if matches!(kind, NamespaceKind::Pid | NamespaceKind::Time) {
+fn story(i: &Inheritance<'_>) -> Result<Fork, Fault> {
+    for (fd, kind, at) in i.joins.iter() {
+        if super::for_children(*kind) {
             ns::setns(fd.as_fd(), super::flag(*kind))
                 .step_at(Step::JoinNamespace, At::Byte(*at))?;
         }
     }
-    i.joins
-        .retain(|(_, kind, _)| !matches!(kind, NamespaceKind::Pid | NamespaceKind::Time));
     if i.plan.namespaces.new.has(NamespaceKind::Time) {
         time(i.plan)?;
     }

@@ -74,6 +74,11 @@ fn flag(kind: NamespaceKind) -> u32 {
     }
 }
 
+/// Whether joining a namespace of this kind only takes effect on children.
+fn for_children(kind: NamespaceKind) -> bool {
+    matches!(kind, NamespaceKind::Pid | NamespaceKind::Time)
+}
+
 /// The namespaces that init is born in. Network comes later, beside the making of the cgroups; cgroup after them; time
 /// takes a process in the middle.
 fn clone_flags(plan: &Plan) -> u32 {

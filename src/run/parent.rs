@@ -3,11 +3,10 @@
 
 use core::ffi::CStr;
 
-use heapless::Vec;
 use rustix::fs::{CWD, OFlags};
 use rustix::process::Pid;
 
-use super::init::{self, Inheritance};
+use super::init::{self, Inheritance, Joins};
 use super::pidfile::PidFile;
 use super::wire::{Msg, Wire};
 use super::{Purpose, middle, supervise};
@@ -17,7 +16,7 @@ use crate::limits::{Limit, STATE_BYTES};
 use crate::plan::Plan;
 use crate::plan::route::NamespaceKind;
 use crate::plan::route::Route;
-use crate::state::{self, Boot, Dir, Identity, Intent, Record, Root};
+use crate::state::{self, Dir, Identity, Intent, Record, Root};
 use crate::sys::args::Args;
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Fork};
@@ -94,7 +93,7 @@ static TEXT: TakeOnce<[u8; STATE_BYTES]> = TakeOnce::new([0; STATE_BYTES]);
 /// # Errors
 ///
 /// A fault; the host is as it was before. Warnings go to `warn`.
-pub fn make(mut order: Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault> {
+pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let cgroups = CGROUPS.take().ok_or(never)?;
     // What depends on the caller's files and descriptors comes first: it is the most likely to be wrong.
@@ -105,7 +104,7 @@ pub fn make(mut order: Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault>
     )
     .map_err(|rule| Fault::rule(Step::OpenTerminal, rule, At::Nothing))?;
     let root = Root::open(order.state_root, order.args, true)?;
-    let joins = pin_namespaces(order.plan)?;
+    let mut joins = pin_namespaces(order.plan)?;
     // For the signals of the whole life: none may get lost between clone and the supervisor.
     let signals = match order.purpose {
         Purpose::Foreground { reaper, .. } => Some(supervise::Signals::block(reaper)?),
@@ -114,7 +113,7 @@ pub fn make(mut order: Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault>
     // Locked from here on.
     let dir = root.reserve(order.id)?;
     let mut init = None;
-    let made = bring_up(&mut order, terminal, &dir, joins, cgroups, &mut init, warn);
+    let made = bring_up(order, terminal, &dir, &mut joins, cgroups, &mut init, warn);
     let ended = match (made, init, signals) {
         (Ok(master), Some(init), Some(signals)) => {
             dir.unlock();
@@ -140,13 +139,14 @@ fn bring_up(
     order: &mut Order,
     terminal: tty::Mode,
     dir: &Dir<'_>,
-    joins: Vec<(OwnedFd, NamespaceKind, u32), 8>,
+    joins: &mut Joins,
     cgroups: &mut cgroup::Record,
     init: &mut Option<Init>,
     warn: &mut dyn FnMut(Fault),
 ) -> Result<Option<OwnedFd>, Fault> {
     let plan = order.plan;
-    let boot = Boot::current()?;
+    let mut text = [0; 36];
+    let boot = state::boot(&mut text)?;
     let mut intend = |record: &cgroup::Record| write_intent(dir, boot, record);
     let start = match order.purpose {
         Purpose::Create => Some(listen(dir)?),
@@ -190,8 +190,8 @@ fn bring_up(
 }
 
 /// Opens the namespaces to join, and checks that they are what they are said to be.
-fn pin_namespaces(plan: &Plan) -> Result<Vec<(OwnedFd, NamespaceKind, u32), 8>, Fault> {
-    let mut pinned = Vec::new();
+fn pin_namespaces(plan: &Plan) -> Result<Joins, Fault> {
+    let mut pinned = Joins::new();
     for join in &plan.namespaces.joins {
         let at = At::Byte(join.at);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -239,7 +239,7 @@ fn listen(dir: &Dir<'_>) -> Result<OwnedFd, Fault> {
 fn clone(
     plan: &'static Plan,
     dir: &Dir<'_>,
-    mut inherited: Inheritance,
+    mut inherited: Inheritance<'_>,
     cgroup: Option<&OwnedFd>,
     wire: &Wire,
 ) -> Result<Init, Fault> {
@@ -278,7 +278,7 @@ fn clone(
     }
 }
 
-fn write_intent(dir: &Dir<'_>, boot: Boot, record: &cgroup::Record) -> Result<(), Fault> {
+fn write_intent(dir: &Dir<'_>, boot: &[u8], record: &cgroup::Record) -> Result<(), Fault> {
     with_text(record, |cgroup| dir.intent(&Intent { boot, cgroup }))
 }
 
@@ -286,7 +286,7 @@ fn write_intent(dir: &Dir<'_>, boot: Boot, record: &cgroup::Record) -> Result<()
 fn commit(
     order: &Order,
     dir: &Dir<'_>,
-    boot: Boot,
+    boot: &[u8],
     cgroups: &cgroup::Record,
     init: &Init,
 ) -> Result<(), Fault> {

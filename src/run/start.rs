@@ -5,7 +5,7 @@ use core::ffi::CStr;
 
 use super::wire::{Msg, PATIENCE, Wire};
 use crate::error::{At, Cause, Context, Fault, Rule, Step};
-use crate::state::{self, Boot, Root, Status};
+use crate::state::{self, Root, Status};
 use crate::sys::args::Args;
 use crate::sys::{AsFd, sock};
 
@@ -26,8 +26,8 @@ pub fn start(
     let never = Fault::rule(Step::Start, Rule::Never, At::Nothing);
     let buffer = state::buffer().ok_or(never)?;
     let record = dir.load(buffer)?;
-    *program = record.program;
-    match dir.status(&record, &Boot::current()?)? {
+    *program = record.program();
+    match dir.status(record, state::boot(&mut [0; 36])?)? {
         Status::Created => {}
         Status::Stopped => return Err(Fault::rule(Step::Start, Rule::StartStopped, At::Nothing)),
         _ => return Err(Fault::rule(Step::Start, Rule::StartRunning, At::Nothing)),

@@ -1,4 +1,4 @@
-//! What the processes of one start say to each other: records of 20 bytes over a SEQPACKET pair, descriptors alongside.
+//! What the processes of one start say to each other: records of 16 bytes over a SEQPACKET pair, descriptors alongside.
 //!
 //! Both sides state what has to come next; anything else is `Cause::Protocol`. The parent never waits without a
 //! deadline, and the end of the conversation without a [`Msg::Fault`] means that execve has closed the other end.
@@ -51,32 +51,29 @@ impl Msg {
         }
     }
 
-    fn to_bytes(self) -> [u8; 20] {
-        let mut bytes = [0; 20];
+    /// The number in the highest byte, and below it a pid or the bits of a fault.
+    fn to_bytes(self) -> [u8; 16] {
         let payload = match self {
-            Self::Fault(fault) | Self::Warning(fault) => fault.to_bytes(),
-            Self::Born(pid) => u128::from(pid).to_le_bytes(),
-            _ => [0; 16],
+            Self::Fault(fault) | Self::Warning(fault) => u128::from_le_bytes(fault.to_bytes()),
+            Self::Born(pid) => u128::from(pid),
+            _ => 0,
         };
-        let head = [self.number(), 0, 0, 0];
-        for (to, from) in bytes.iter_mut().zip(head.into_iter().chain(payload)) {
-            *to = from;
-        }
-        bytes
+        (payload | u128::from(self.number()) << 120).to_le_bytes()
     }
 
-    fn from_bytes(bytes: &[u8; 20]) -> Option<Self> {
-        let (head, payload) = bytes.split_first_chunk::<4>()?;
-        let payload: [u8; 16] = payload.try_into().ok()?;
-        Some(match head.first()? {
+    fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
+        let record = u128::from_le_bytes(bytes);
+        let payload = record & (u128::MAX >> 8);
+        let fault = || Fault::from_bytes(payload.to_le_bytes());
+        Some(match record >> 120 {
             1 => Self::Enter,
-            2 => Self::Born(u32::try_from(u128::from_le_bytes(payload)).ok()?),
+            2 => Self::Born(u32::try_from(payload).ok()?),
             3 => Self::Terminal,
             4 => Self::Ready,
             5 => Self::Committed,
             6 => Self::Start,
-            7 => Self::Fault(Fault::from_bytes(payload)?),
-            8 => Self::Warning(Fault::from_bytes(payload)?),
+            7 => Self::Fault(fault()?),
+            8 => Self::Warning(fault()?),
             _ => return None,
         })
     }
@@ -100,10 +97,10 @@ impl Wire {
 
     /// Hears something; [`Msg::End`] when there is nothing more to come.
     pub(super) fn receive(&self) -> Result<(Msg, Option<OwnedFd>), Fault> {
-        let mut bytes = [0; 20];
+        let mut bytes = [0; 16];
         match sock::receive(self.0.as_fd(), &mut bytes) {
             Ok((0, _)) | Err(Errno::CONNRESET) => Ok((Msg::End, None)),
-            Ok((20, fd)) => Msg::from_bytes(&bytes)
+            Ok((16, fd)) => Msg::from_bytes(bytes)
                 .map(|msg| (msg, fd))
                 .ok_or(Fault::new(Step::Talk, Cause::Protocol(0, 0xff))),
             Ok(_) => Err(Fault::new(Step::Talk, Cause::Protocol(0, 0xfe))),

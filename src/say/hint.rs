@@ -3,30 +3,45 @@
 
 use crate::error::{Errno, Hint, Step};
 
+/// At this step, or at any, this error means that.
+static HINTS: [(Option<Step>, Errno, Hint); 31] = [
+    (Some(Step::Clone), Errno::NOSPC, Hint::Namespaces),
+    (Some(Step::Clone), Errno::INVAL, Hint::NamespaceKinds),
+    (Some(Step::Clone), Errno::AGAIN, Hint::Processes),
+    (Some(Step::Clone), Errno::PERM, Hint::Root),
+    (Some(Step::Clone), Errno::ACCESS, Hint::Root),
+    (Some(Step::MakeStateRoot), Errno::PERM, Hint::Root),
+    (Some(Step::MakeStateRoot), Errno::ACCESS, Hint::Root),
+    (Some(Step::MakeStateRoot), Errno::ROFS, Hint::StateRoot),
+    (Some(Step::ReserveId), Errno::PERM, Hint::Root),
+    (Some(Step::ReserveId), Errno::ACCESS, Hint::Root),
+    (Some(Step::ReserveId), Errno::ROFS, Hint::StateRoot),
+    (Some(Step::ReserveId), Errno::NOSPC, Hint::StateFull),
+    (Some(Step::WriteState), Errno::ROFS, Hint::StateRoot),
+    (Some(Step::WriteState), Errno::NOSPC, Hint::StateFull),
+    (Some(Step::Mount), Errno::NODEV, Hint::Filesystem),
+    (Some(Step::Mount), Errno::INVAL, Hint::MountOption),
+    (Some(Step::SetMountFlags), Errno::INVAL, Hint::MountOption),
+    (Some(Step::SetMountFlags), Errno::PERM, Hint::LockedFlag),
+    (Some(Step::OpenSource), Errno::NOENT, Hint::Source),
+    (Some(Step::MakeMountPoint), Errno::ROFS, Hint::ReadOnlyRoot),
+    (Some(Step::MakeMountPoint), Errno::AGAIN, Hint::Circles),
+    (Some(Step::MakeMountPoint), Errno::LOOP, Hint::Circles),
+    (Some(Step::MakeDevice), Errno::ROFS, Hint::ReadOnlyRoot),
+    (Some(Step::MakeLink), Errno::ROFS, Hint::ReadOnlyRoot),
+    (Some(Step::ProtectPath), Errno::AGAIN, Hint::Circles),
+    (Some(Step::ProtectPath), Errno::LOOP, Hint::Circles),
+    (Some(Step::MakeDirectory), Errno::AGAIN, Hint::Circles),
+    (Some(Step::MakeDirectory), Errno::LOOP, Hint::Circles),
+    (None, Errno::NFILE, Hint::OpenFiles),
+    (None, Errno::MFILE, Hint::OpenFiles),
+    (None, Errno::NOSYS, Hint::Call),
+];
+
 /// A few words to append to the message.
 pub(super) fn hint(step: Step, errno: Errno) -> Option<Hint> {
-    Some(match (step, errno) {
-        (Step::Clone, Errno::NOSPC) => Hint::Namespaces,
-        (Step::Clone, Errno::INVAL) => Hint::NamespaceKinds,
-        (Step::Clone, Errno::AGAIN) => Hint::Processes,
-        (Step::Clone | Step::MakeStateRoot | Step::ReserveId, Errno::PERM | Errno::ACCESS) => {
-            Hint::Root
-        }
-        (Step::MakeStateRoot | Step::ReserveId | Step::WriteState, Errno::ROFS) => Hint::StateRoot,
-        (Step::ReserveId | Step::WriteState, Errno::NOSPC) => Hint::StateFull,
-        (Step::Mount, Errno::NODEV) => Hint::Filesystem,
-        (Step::Mount | Step::SetMountFlags, Errno::INVAL) => Hint::MountOption,
-        (Step::SetMountFlags, Errno::PERM) => Hint::LockedFlag,
-        (Step::OpenSource, Errno::NOENT) => Hint::Source,
-        (Step::MakeMountPoint | Step::MakeDevice | Step::MakeLink, Errno::ROFS) => {
-            Hint::ReadOnlyRoot
-        }
-        (
-            Step::MakeMountPoint | Step::ProtectPath | Step::MakeDirectory,
-            Errno::AGAIN | Errno::LOOP,
-        ) => Hint::Circles,
-        (_, Errno::NFILE | Errno::MFILE) => Hint::OpenFiles,
-        (_, Errno::NOSYS) => Hint::Call,
-        _ => return None,
-    })
+    HINTS
+        .iter()
+        .find(|(at, what, _)| *what == errno && at.is_none_or(|at| at == step))
+        .map(|(.., hint)| *hint)
 }

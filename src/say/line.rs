@@ -94,6 +94,11 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Adds text that has been checked to be harmless and UTF-8.
+    pub fn raw(&mut self, text: &[u8]) {
+        self.text(core::str::from_utf8(text).unwrap_or_default());
+    }
+
     /// Adds bytes from outside: what would move a cursor or is not UTF-8 appears as `\n`, `\t`, `\x1b`.
     pub fn foreign(&mut self, bytes: &[u8]) {
         for chunk in bytes.utf8_chunks() {

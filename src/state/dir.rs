@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::process::pause;
-use super::record::{Boot, Encoder, Intent, Record, Sink, decimal, read_intent, read_state};
+use super::record::{Content, Intent, Record, Stored, decimal, encode};
 use super::root::Root;
 use super::writer::Writer;
 use crate::error::{At, Cause, Context, Errno, Fault, Place, Rule, Step};
@@ -182,66 +182,42 @@ impl<'r> Dir<'r> {
 
     /// Writes what is needed to remove a container whose creation is interrupted; before anything is made for it.
     pub fn intent(&self, intent: &Intent<'_>) -> Result<(), Fault> {
-        let file = self.write(INTENT, &|sink| {
-            Encoder::new(sink).intent(self.id.to_bytes(), intent)
-        })?;
+        let file = self.write(INTENT, Content::Intent(intent))?;
         self.intent.set(Some(file));
         Ok(())
     }
 
     /// Writes the state, and from then on the container exists for everybody.
     pub fn commit(&self, record: &Record<'_>) -> Result<(), Fault> {
-        self.write(STATE, &|sink| {
-            Encoder::new(sink).state(self.id.to_bytes(), record)
-        })?;
+        let content = Content::State(record);
+        self.write(STATE, content)?;
         // The intent has served: a copy of the state, longer than it, takes its place. Where the state is damaged later,
         // `delete --force` still knows what to remove.
-        if let Some(file) = self.intent.take() {
-            let mut writer = Writer::new(&file);
-            let encoded =
-                Encoder::new(&mut |piece| writer.put(piece)).state(self.id.to_bytes(), record);
-            encoded
-                .and_then(|()| writer.flush())
-                .step(Step::WriteState)?;
+        match self.intent.take() {
+            Some(file) => self.put(&file, content),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Reads the state. [`Rule::HalfMade`]: a creation is under way or was interrupted.
-    pub fn load<'b>(&self, buffer: &'b mut [u8]) -> Result<Record<'b>, Fault> {
-        let rule = |rule| Fault::rule(Step::ReadState, rule, At::Nothing);
-        let length = self.read(STATE, buffer)?.ok_or(rule(Rule::HalfMade))?;
-        read_state(start(buffer, length), self.id.to_bytes()).map_err(rule)
+    pub fn load<'b>(&self, buffer: &'b mut [u8]) -> Result<Stored<'b>, Fault> {
+        let rule = Fault::rule(Step::ReadState, Rule::HalfMade, At::Nothing);
+        self.read(STATE, false, buffer)?.ok_or(rule)
     }
 
     /// Reads the copy of the state, for the removal of a container whose state is damaged.
-    pub fn load_copy<'b>(&self, buffer: &'b mut [u8]) -> Result<Record<'b>, Fault> {
-        let rule = |rule| Fault::rule(Step::ReadState, rule, At::Nothing);
-        let length = self.read(INTENT, buffer)?.ok_or(rule(Rule::Corrupt))?;
-        read_state(start(buffer, length), self.id.to_bytes()).map_err(rule)
+    pub fn load_copy<'b>(&self, buffer: &'b mut [u8]) -> Result<Stored<'b>, Fault> {
+        self.read(INTENT, false, buffer)?.ok_or(corrupt())
     }
 
     /// Reads the intent, or the copy of the state in its place; `None` where the creation did not get that far.
-    pub fn load_intent<'b>(&self, buffer: &'b mut [u8]) -> Result<Option<Intent<'b>>, Fault> {
-        let rule = |rule| Fault::rule(Step::ReadState, rule, At::Nothing);
-        let Some(length) = self.read(INTENT, buffer)? else {
-            return Ok(None);
-        };
-        let file = start(buffer, length);
-        if let Ok(record) = read_state(file, self.id.to_bytes()) {
-            return Ok(Some(Intent {
-                boot: record.init.boot,
-                cgroup: record.cgroup,
-            }));
-        }
-        read_intent(file, self.id.to_bytes())
-            .map(Some)
-            .map_err(rule)
+    pub fn load_intent<'b>(&self, buffer: &'b mut [u8]) -> Result<Option<Stored<'b>>, Fault> {
+        self.read(INTENT, true, buffer)
     }
 
     /// What the container is doing; [`Status::Paused`] is for the room `cgroup` to tell.
-    pub fn status(&self, record: &Record<'_>, boot: &Boot) -> Result<Status, Fault> {
-        Ok(if record.init.find(boot)?.is_none() {
+    pub fn status(&self, record: Stored<'_>, boot: &[u8]) -> Result<Status, Fault> {
+        Ok(if record.find_init(boot)?.is_none() {
             Status::Stopped
         } else if self.awaits_start()? {
             Status::Created
@@ -310,9 +286,13 @@ impl<'r> Dir<'r> {
         Ok(())
     }
 
-    /// Reads one of the files into `buffer`, and returns its length; `None` where there is none.
-    fn read(&self, name: &CStr, buffer: &mut [u8]) -> Result<Option<usize>, Fault> {
-        let corrupt = Fault::rule(Step::ReadState, Rule::Corrupt, At::Nothing);
+    /// Reads one of the files into `buffer`; `None` where there is none.
+    fn read<'b>(
+        &self,
+        name: &CStr,
+        intent: bool,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<Stored<'b>>, Fault> {
         // O_NONBLOCK: a fifo in this place does not hold us up.
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
@@ -320,7 +300,7 @@ impl<'r> Dir<'r> {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
             // A link, or a socket.
-            Err(Errno::LOOP | Errno::NXIO) => return Err(corrupt),
+            Err(Errno::LOOP | Errno::NXIO) => return Err(corrupt()),
             Err(errno) => return Err(errno).step(Step::ReadState),
         };
         let stat = fstat(&file).step(Step::ReadState)?;
@@ -328,18 +308,18 @@ impl<'r> Dir<'r> {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
             || stat.st_uid != rustix::process::geteuid().as_raw()
         {
-            return Err(corrupt);
+            return Err(corrupt());
         }
-        let place = buffer.get_mut(..size).ok_or(corrupt)?;
-        read_whole(&file, place).step(Step::ReadState).map(Some)
+        let place = buffer.get_mut(..size).ok_or(corrupt())?;
+        let length = read_whole(&file, place).step(Step::ReadState)?;
+        let bytes = place.get(..length).unwrap_or_default();
+        Stored::read(bytes, self.id.to_bytes(), intent)
+            .map(Some)
+            .map_err(|rule| Fault::rule(Step::ReadState, rule, At::Nothing))
     }
 
     /// Writes one of the files: under another name, flushed, renamed.
-    fn write(
-        &self,
-        name: &CStr,
-        encode: &dyn Fn(&mut Sink<'_>) -> Result<(), Errno>,
-    ) -> Result<OwnedFd, Fault> {
+    fn write(&self, name: &CStr, content: Content<'_>) -> Result<OwnedFd, Fault> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = || path::open(&self.fd, NEW, flags, 0o600);
@@ -352,18 +332,7 @@ impl<'r> Dir<'r> {
             opened => opened,
         }
         .step(Step::WriteState)?;
-        let mut writer = Writer::new(&file);
-        let encoded = encode(&mut |piece| writer.put(piece));
-        if writer.total > STATE_BYTES {
-            return Err(Fault::limit(
-                Step::WriteState,
-                Limit::STATE_BYTES,
-                At::Nothing,
-            ));
-        }
-        encoded
-            .and_then(|()| writer.flush())
-            .step(Step::WriteState)?;
+        self.put(&file, content)?;
         if self.root.durable {
             fdatasync(&file).step(Step::WriteState)?;
         }
@@ -374,9 +343,23 @@ impl<'r> Dir<'r> {
         }
         Ok(file)
     }
+
+    /// Fills a file.
+    #[inline(never)] // its buffer would lie in the frame of everything below
+    fn put(&self, file: &OwnedFd, content: Content<'_>) -> Result<(), Fault> {
+        let mut writer = Writer::new(file);
+        encode(self.id.to_bytes(), content, &mut |piece| writer.put(piece));
+        if writer.total > STATE_BYTES {
+            return Err(Fault::limit(
+                Step::WriteState,
+                Limit::STATE_BYTES,
+                At::Nothing,
+            ));
+        }
+        writer.finish().step(Step::WriteState)
+    }
 }
 
-/// The first `length` bytes.
-fn start(buffer: &[u8], length: usize) -> &[u8] {
-    buffer.get(..length).unwrap_or_default()
+fn corrupt() -> Fault {
+    Fault::rule(Step::ReadState, Rule::Corrupt, At::Nothing)
 }

@@ -4,7 +4,7 @@
 //! match, read while a pidfd holds the number. Without pidfds (before 5.3) the number is checked right before its use.
 #![forbid(unsafe_code)]
 
-use super::record::{Boot, Identity, decimal};
+use super::record::{Identity, Stored, decimal};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
 use crate::sys::file::read_file;
@@ -16,33 +16,30 @@ use rustix::fs::CWD;
 /// Tick of waiting for a process without a pidfd, in nanoseconds.
 const TICK: u64 = 5_000_000;
 
-impl Boot {
-    /// This boot, from /proc, or from a procfs of our own where none is mounted.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be told: then nothing that was recorded could ever be told from a stranger.
-    pub fn current() -> Result<Self, Fault> {
-        let mut text = [0; 36];
-        let read = match read_file(CWD, c"/proc/sys/kernel/random/boot_id", &mut text) {
-            Err(Errno::NOENT) => {
-                let procfs = Proc::full()?;
-                read_file(procfs.fd(), c"sys/kernel/random/boot_id", &mut text)
-            }
-            read => read,
-        };
-        match read.map(<[u8]>::len) {
-            Ok(36) => Ok(Self(text)),
-            Ok(_) => Err(Errno::IO).step(Step::AskBoot),
-            Err(errno) => Err(errno).step(Step::AskBoot),
+/// The identity of this boot, from /proc, or from a procfs of our own where none is mounted.
+///
+/// # Errors
+///
+/// It cannot be told: then nothing that was recorded could ever be told from a stranger.
+pub fn boot(text: &mut [u8; 36]) -> Result<&[u8], Fault> {
+    let read = match read_file(CWD, c"/proc/sys/kernel/random/boot_id", text) {
+        Err(Errno::NOENT) => {
+            let procfs = Proc::full()?;
+            read_file(procfs.fd(), c"sys/kernel/random/boot_id", text)
         }
+        read => read,
+    };
+    match read.map(<[u8]>::len) {
+        Ok(36) => Ok(text),
+        Ok(_) => Err(Errno::IO).step(Step::AskBoot),
+        Err(errno) => Err(errno).step(Step::AskBoot),
     }
 }
 
-impl Identity {
+impl<'a> Identity<'a> {
     /// Of a process that is known to live: a child of the caller, or one held by the pidfd.
     #[must_use]
-    pub fn of(boot: Boot, pid: u32, pidfd: Option<BorrowedFd<'_>>) -> Self {
+    pub fn of(boot: &'a [u8], pid: u32, pidfd: Option<BorrowedFd<'_>>) -> Self {
         Self {
             boot,
             pid,
@@ -52,8 +49,8 @@ impl Identity {
     }
 
     /// The process if it lives, `None` if it has ended (a zombie counts as ended) or its number is another's by now.
-    pub fn find(&self, boot: &Boot) -> Result<Option<Live>, Fault> {
-        if self.boot != *boot || self.pid == 0 {
+    pub fn find(&self, boot: &[u8]) -> Result<Option<Live>, Fault> {
+        if self.boot != boot || self.pid == 0 {
             return Ok(None);
         }
         let handle = match pidfd::open(self.pid) {
@@ -64,16 +61,28 @@ impl Identity {
             Err(errno) => return Err(errno).step_at(Step::FindInit, At::Number(self.pid)),
         };
         let live = Live {
-            identity: *self,
+            pid: self.pid,
+            start: self.start,
+            inode: self.inode,
             handle,
         };
         Ok(live.is_the_one()?.then_some(live))
     }
 }
 
+impl Stored<'_> {
+    /// [`Identity::find`] for the init of a record.
+    #[inline(never)] // three callers
+    pub fn find_init(self, boot: &[u8]) -> Result<Option<Live>, Fault> {
+        self.init().find(boot)
+    }
+}
+
 /// A process that was alive and the recorded one when it was looked at.
 pub struct Live {
-    identity: Identity,
+    pid: u32,
+    start: u64,
+    inode: u64,
     handle: Option<OwnedFd>,
 }
 
@@ -81,35 +90,28 @@ impl Live {
     /// Its number.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.identity.pid
+        self.pid
     }
 
     /// Sends it a signal. A process that ended is [`Rule::NotRunning`].
     pub fn signal(&self, signal: u32) -> Result<(), Fault> {
-        let sent = match &self.handle {
-            Some(handle) => match pidfd::send_signal(handle, signal) {
-                // Linux 5.1 lacks nothing else: a seccomp filter around us may know only kill(2).
-                Err(Errno::NOSYS) => self.signal_by_number(signal)?,
-                sent => sent,
-            },
-            None => self.signal_by_number(signal)?,
+        let by_handle = self.handle.as_ref();
+        let by_handle = by_handle.map(|handle| pidfd::send_signal(handle, signal));
+        let sent = match by_handle {
+            // Linux 5.1 lacks nothing else: a seccomp filter around us may know only kill(2).
+            None | Some(Err(Errno::NOSYS)) if self.is_the_one()? => pidfd::kill(self.pid, signal),
+            None | Some(Err(Errno::NOSYS)) => Err(Errno::SRCH),
+            Some(sent) => sent,
         };
         match sent {
             Err(Errno::SRCH) => Err(Fault::rule(Step::Signal, Rule::NotRunning, At::Nothing)),
-            sent => sent.step_at(Step::Signal, At::Number(self.identity.pid)),
+            sent => sent.step_at(Step::Signal, At::Number(self.pid)),
         }
-    }
-
-    fn signal_by_number(&self, signal: u32) -> Result<Result<(), Errno>, Fault> {
-        if !self.is_the_one()? {
-            return Ok(Err(Errno::SRCH));
-        }
-        Ok(pidfd::kill(self.identity.pid, signal))
     }
 
     /// Waits until it has ended, at most `seconds`.
     pub fn await_end(&self, seconds: u16) -> Result<(), Fault> {
-        let at = At::Number(self.identity.pid);
+        let at = At::Number(self.pid);
         let deadline =
             time::monotonic().saturating_add(u64::from(seconds).saturating_mul(1_000_000_000));
         loop {
@@ -137,19 +139,19 @@ impl Live {
             if readable(handle.as_fd(), 0).step(Step::FindInit)? {
                 return Ok(false);
             }
-            let inode = if self.identity.inode == 0 {
+            let inode = if self.inode == 0 {
                 0
             } else {
                 pidfd::inode(handle.as_fd())
             };
             if inode != 0 {
-                return Ok(inode == self.identity.inode);
+                return Ok(inode == self.inode);
             }
         }
-        match stat(self.identity.pid) {
-            Ok(stat) => Ok(stat.alive && stat.start == self.identity.start),
+        match stat(self.pid) {
+            Ok(stat) => Ok(stat.alive && stat.start == self.start),
             Err(Errno::NOENT | Errno::SRCH) => Ok(false),
-            Err(errno) => Err(errno).step_at(Step::FindInit, At::Number(self.identity.pid)),
+            Err(errno) => Err(errno).step_at(Step::FindInit, At::Number(self.pid)),
         }
     }
 }
@@ -226,7 +228,7 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Boot, Identity, Stat, parse_stat, stat, stat_path};
+    use super::{Identity, Stat, boot, parse_stat, stat, stat_path};
 
     #[test]
     fn stat_lines() {
@@ -262,7 +264,8 @@ mod tests {
             .arg("100")
             .spawn()
             .unwrap();
-        let boot = Boot::current().unwrap();
+        let mut text = [0; 36];
+        let boot = boot(&mut text).unwrap();
         let handle = crate::sys::pidfd::open(child.id()).unwrap();
         let identity = Identity::of(boot, child.id(), Some(rustix::fd::AsFd::as_fd(&handle)));
         assert!(stat(child.id()).unwrap().alive);
@@ -274,31 +277,28 @@ mod tests {
                 ..identity
             },
             Identity {
-                boot: Boot([b'x'; 36]),
+                boot: b"x",
                 ..identity
             },
             Identity { pid: 0, ..identity },
         ] {
-            assert!(stranger.find(&boot).unwrap().is_none());
+            assert!(stranger.find(boot).unwrap().is_none());
         }
         if identity.inode != 0 {
             let stranger = Identity {
                 inode: identity.inode + 1,
                 ..identity
             };
-            assert!(stranger.find(&boot).unwrap().is_none());
+            assert!(stranger.find(boot).unwrap().is_none());
         }
 
-        let live = identity.find(&boot).unwrap().unwrap();
+        let live = identity.find(boot).unwrap().unwrap();
         assert!(live.await_end(0).is_err());
         live.signal(9).unwrap();
         live.await_end(10).unwrap();
-        assert!(
-            identity.find(&boot).unwrap().is_none(),
-            "a zombie has ended"
-        );
+        assert!(identity.find(boot).unwrap().is_none(), "a zombie has ended");
         child.wait().unwrap();
-        assert!(identity.find(&boot).unwrap().is_none());
+        assert!(identity.find(boot).unwrap().is_none());
         assert!(live.signal(9).is_err());
     }
 }

@@ -5,13 +5,13 @@
 //! length and CRC-32 of all before it. What does not match to the byte is damaged; nothing is guessed. Pure.
 #![forbid(unsafe_code)]
 
-use crate::error::{Errno, Rule};
+use crate::error::Rule;
 
-/// What is known of a container.
+/// What is to be remembered of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Its init.
-    pub init: Identity,
+    pub init: Identity<'a>,
     /// When it was made: nanoseconds since 1970, UTC.
     pub created: u64,
     /// Whether it has a pid namespace of its own: then the end of its init is the end of all its processes.
@@ -28,20 +28,20 @@ pub struct Record<'a> {
     pub cgroup: &'a [u8],
 }
 
-/// What is known of a container that is being made: enough to remove it.
+/// What is to be remembered of a container that is being made: enough to remove it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intent<'a> {
     /// The boot in which it was written.
-    pub boot: Boot,
+    pub boot: &'a [u8],
     /// The cgroup's own record.
     pub cgroup: &'a [u8],
 }
 
 /// A process, so that it is never taken for a later one with the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The boot in which it lives.
-    pub boot: Boot,
+pub struct Identity<'a> {
+    /// The boot in which it lives: the text of /proc/sys/kernel/random/boot_id.
+    pub boot: &'a [u8],
     /// Its number, in the pid namespace of the runtime.
     pub pid: u32,
     /// Field 22 of /proc/PID/stat: clock ticks since boot; 0 where /proc could not be read.
@@ -50,144 +50,102 @@ pub struct Identity {
     pub inode: u64,
 }
 
-/// The identity of a boot: the text of /proc/sys/kernel/random/boot_id, or zeros where it could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Boot(pub [u8; 36]);
-
 const STATE: &[u8] = b"ocilet state ";
 const INTENT: &[u8] = b"ocilet intent ";
 const VERSION: u64 = 1;
+/// The names of the fields in their order, `#` before those of numbers.
+const STATE_FIELDS: &str =
+    "id boot #pid #start #inode #created #pidns bundle rootfs program annotations cgroup";
+const INTENT_FIELDS: &str = "id boot cgroup";
 /// `end `, ten digits of length, a space, eight digits of CRC, a newline.
 const TRAILER: usize = 24;
 
 /// Where the bytes of a file go, piece by piece.
-pub(super) type Sink<'s> = dyn FnMut(&[u8]) -> Result<(), Errno> + 's;
+pub(super) type Sink<'s> = dyn FnMut(&[u8]) + 's;
 
-/// Makes the bytes of a file.
-pub(super) struct Encoder<'s> {
-    sink: &'s mut Sink<'s>,
+/// What a file tells.
+#[derive(Clone, Copy)]
+pub(super) enum Content<'a> {
+    State(&'a Record<'a>),
+    Intent(&'a Intent<'a>),
+}
+
+/// Makes the bytes of a file about the container `id`.
+pub(super) fn encode(id: &[u8], content: Content<'_>, sink: &mut Sink<'_>) {
+    let mut file = Encoder {
+        sink,
+        length: 0,
+        crc: Crc::new(),
+    };
+    match content {
+        Content::State(record) => {
+            file.title(STATE, id, record.init.boot);
+            file.number(b"pid", u64::from(record.init.pid));
+            file.number(b"start", record.init.start);
+            file.number(b"inode", record.init.inode);
+            file.number(b"created", record.created);
+            file.number(b"pidns", u64::from(record.own_pid_namespace));
+            file.field(b"bundle", record.bundle);
+            file.field(b"rootfs", record.rootfs);
+            file.field(b"program", record.program);
+            file.field(b"annotations", record.annotations);
+            file.field(b"cgroup", record.cgroup);
+        }
+        Content::Intent(intent) => {
+            file.title(INTENT, id, intent.boot);
+            file.field(b"cgroup", intent.cgroup);
+        }
+    }
+    let line = trailer(file.length, file.crc.value());
+    (file.sink)(&line);
+}
+
+struct Encoder<'e, 's> {
+    sink: &'e mut Sink<'s>,
     length: u64,
     crc: Crc,
 }
 
-impl<'s> Encoder<'s> {
-    pub(super) fn new(sink: &'s mut Sink<'s>) -> Self {
-        Self {
-            sink,
-            length: 0,
-            crc: Crc::new(),
-        }
+impl Encoder<'_, '_> {
+    /// What all files begin with.
+    fn title(&mut self, title: &[u8], id: &[u8], boot: &[u8]) {
+        self.put(title);
+        self.put(Digits::new(VERSION).text());
+        self.put(b"\n");
+        self.field(b"id", id);
+        self.field(b"boot", boot);
     }
 
-    /// Writes a whole state file.
-    pub(super) fn state(mut self, id: &[u8], record: &Record<'_>) -> Result<(), Errno> {
-        self.title(STATE)?;
-        self.field(b"id", id)?;
-        self.identity(&record.init)?;
-        self.number(b"created", record.created)?;
-        self.number(b"pidns", u64::from(record.own_pid_namespace))?;
-        self.field(b"bundle", record.bundle)?;
-        self.field(b"rootfs", record.rootfs)?;
-        self.field(b"program", record.program)?;
-        self.field(b"annotations", record.annotations)?;
-        self.field(b"cgroup", record.cgroup)?;
-        self.end()
+    fn number(&mut self, name: &[u8], value: u64) {
+        self.field(name, Digits::new(value).text());
     }
 
-    /// Writes a whole intent file.
-    pub(super) fn intent(mut self, id: &[u8], intent: &Intent<'_>) -> Result<(), Errno> {
-        self.title(INTENT)?;
-        self.field(b"id", id)?;
-        self.field(b"boot", &intent.boot.0)?;
-        self.field(b"cgroup", intent.cgroup)?;
-        self.end()
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        self.put(name);
+        self.put(b" ");
+        self.put(Digits::new(value.len() as u64).text());
+        self.put(b":");
+        self.put(value);
+        self.put(b"\n");
     }
 
-    fn identity(&mut self, init: &Identity) -> Result<(), Errno> {
-        self.field(b"boot", &init.boot.0)?;
-        self.number(b"pid", u64::from(init.pid))?;
-        self.number(b"start", init.start)?;
-        self.number(b"inode", init.inode)
-    }
-
-    fn title(&mut self, name: &[u8]) -> Result<(), Errno> {
-        self.put(name)?;
-        self.put(Digits::new(VERSION).text())?;
-        self.put(b"\n")
-    }
-
-    fn number(&mut self, name: &[u8], value: u64) -> Result<(), Errno> {
-        self.field(name, Digits::new(value).text())
-    }
-
-    fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), Errno> {
-        self.put(name)?;
-        self.put(b" ")?;
-        self.put(Digits::new(value.len() as u64).text())?;
-        self.put(b":")?;
-        self.put(value)?;
-        self.put(b"\n")
-    }
-
-    fn end(self) -> Result<(), Errno> {
-        let line = trailer(self.length, self.crc.value());
-        (self.sink)(&line)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+    fn put(&mut self, bytes: &[u8]) {
         self.length = self.length.saturating_add(bytes.len() as u64);
         self.crc.add(bytes);
-        (self.sink)(bytes)
+        (self.sink)(bytes);
     }
 }
 
-/// Reads the state file of the container `id`.
-pub(super) fn read_state<'a>(file: &'a [u8], id: &[u8]) -> Result<Record<'a>, Rule> {
-    let mut reader = Reader::new(file, STATE, id)?;
-    let record = (|| {
-        Some(Record {
-            init: Identity {
-                boot: reader.boot()?,
-                pid: u32::try_from(reader.number(b"pid")?).ok()?,
-                start: reader.number(b"start")?,
-                inode: reader.number(b"inode")?,
-            },
-            created: reader.number(b"created")?,
-            own_pid_namespace: reader.number(b"pidns")? != 0,
-            bundle: reader.field(b"bundle")?,
-            rootfs: reader.field(b"rootfs")?,
-            program: reader.field(b"program")?,
-            annotations: reader.field(b"annotations")?,
-            cgroup: reader.field(b"cgroup")?,
-        })
-    })();
-    record
-        .filter(|_| reader.rest.is_empty())
-        .ok_or(Rule::Corrupt)
+/// A file that was read and found whole. Its fields are looked up when they are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored<'a> {
+    fields: Fields<'a>,
 }
 
-/// Reads the intent file of the container `id`.
-pub(super) fn read_intent<'a>(file: &'a [u8], id: &[u8]) -> Result<Intent<'a>, Rule> {
-    let mut reader = Reader::new(file, INTENT, id)?;
-    let intent = (|| {
-        Some(Intent {
-            boot: reader.boot()?,
-            cgroup: reader.field(b"cgroup")?,
-        })
-    })();
-    intent
-        .filter(|_| reader.rest.is_empty())
-        .ok_or(Rule::Corrupt)
-}
-
-/// The fields that are still to be read.
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    /// Checks the last line, then the title, and that it is about this container.
-    fn new(file: &'a [u8], title: &[u8], id: &[u8]) -> Result<Self, Rule> {
+impl<'a> Stored<'a> {
+    /// Checks the file of the container `id`: the last line, then the title, then that all fields are there. An intent
+    /// will do where `intent` says so.
+    pub(super) fn read(file: &'a [u8], id: &[u8], intent: bool) -> Result<Self, Rule> {
         let payload = file.len().checked_sub(TRAILER).ok_or(Rule::Corrupt)?;
         let (payload, last) = file.split_at_checked(payload).ok_or(Rule::Corrupt)?;
         let mut crc = Crc::new();
@@ -195,42 +153,132 @@ impl<'a> Reader<'a> {
         if last != trailer(payload.len() as u64, crc.value()) {
             return Err(Rule::Corrupt);
         }
-        let rest = payload.strip_prefix(title).ok_or(Rule::Corrupt)?;
-        let end = position(rest, b'\n').ok_or(Rule::Corrupt)?;
-        let version = rest.get(..end).and_then(decimal).ok_or(Rule::Corrupt)?;
-        if version != VERSION {
+        let (names, rest) = match (payload.strip_prefix(STATE), payload.strip_prefix(INTENT)) {
+            (Some(rest), _) => (STATE_FIELDS, rest),
+            (_, Some(rest)) if intent => (INTENT_FIELDS, rest),
+            _ => return Err(Rule::Corrupt),
+        };
+        let (version, fields) = split(rest, b'\n').ok_or(Rule::Corrupt)?;
+        if decimal(version).ok_or(Rule::Corrupt)? != VERSION {
             return Err(Rule::NewerState);
         }
-        let rest = rest.get(end.saturating_add(1)..).unwrap_or_default();
-        let mut reader = Self { rest };
-        if reader.field(b"id") != Some(id) {
-            return Err(Rule::Corrupt);
+        let fields = Fields(fields);
+        if fields.are(names) && fields.get(b"id") == id {
+            Ok(Self { fields })
+        } else {
+            Err(Rule::Corrupt)
         }
-        Ok(reader)
     }
 
-    fn field(&mut self, name: &[u8]) -> Option<&'a [u8]> {
-        let rest = self.rest.strip_prefix(name)?.strip_prefix(b" ")?;
-        let colon = position(rest, b':')?;
-        let length = usize::try_from(decimal(rest.get(..colon)?)?).ok()?;
-        let (value, rest) = rest
-            .get(colon.checked_add(1)?..)?
-            .split_at_checked(length)?;
-        self.rest = rest.strip_prefix(b"\n")?;
-        Some(value)
+    /// The number of its init.
+    #[must_use]
+    pub fn pid(self) -> u32 {
+        u32::try_from(self.fields.number(b"pid")).unwrap_or(0)
     }
 
-    fn number(&mut self, name: &[u8]) -> Option<u64> {
-        decimal(self.field(name)?)
+    /// Its init.
+    #[must_use]
+    pub fn init(self) -> Identity<'a> {
+        Identity {
+            boot: self.boot(),
+            pid: self.pid(),
+            start: self.fields.number(b"start"),
+            inode: self.fields.number(b"inode"),
+        }
     }
 
-    fn boot(&mut self) -> Option<Boot> {
-        self.field(b"boot")?.try_into().ok().map(Boot)
+    /// The boot in which it was written.
+    #[must_use]
+    pub fn boot(self) -> &'a [u8] {
+        self.fields.get(b"boot")
+    }
+
+    /// [`Record::created`].
+    #[must_use]
+    pub fn created(self) -> u64 {
+        self.fields.number(b"created")
+    }
+
+    /// [`Record::own_pid_namespace`].
+    #[must_use]
+    pub fn own_pid_namespace(self) -> bool {
+        self.fields.number(b"pidns") != 0
+    }
+
+    /// [`Record::bundle`].
+    #[must_use]
+    pub fn bundle(self) -> &'a [u8] {
+        self.fields.get(b"bundle")
+    }
+
+    /// [`Record::rootfs`].
+    #[must_use]
+    pub fn rootfs(self) -> &'a [u8] {
+        self.fields.get(b"rootfs")
+    }
+
+    /// [`Record::program`].
+    #[must_use]
+    pub fn program(self) -> &'a [u8] {
+        self.fields.get(b"program")
+    }
+
+    /// [`Record::annotations`].
+    #[must_use]
+    pub fn annotations(self) -> &'a [u8] {
+        self.fields.get(b"annotations")
+    }
+
+    /// The cgroup's own record.
+    #[must_use]
+    pub fn cgroup(self) -> &'a [u8] {
+        self.fields.get(b"cgroup")
     }
 }
 
-fn position(bytes: &[u8], byte: u8) -> Option<usize> {
-    bytes.iter().position(|it| *it == byte)
+/// Fields one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    /// Name and value.
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, rest) = split(self.0, b' ')?;
+        let (length, rest) = split(rest, b':')?;
+        let length = usize::try_from(decimal(length)?).ok()?;
+        let (value, rest) = rest.split_at_checked(length)?;
+        self.0 = rest.strip_prefix(b"\n")?;
+        Some((name, value))
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Whether they are these, with numbers where there have to be numbers, and nothing else is there.
+    fn are(mut self, names: &str) -> bool {
+        names.as_bytes().split(|byte| *byte == b' ').all(|name| {
+            let text = name.strip_prefix(b"#");
+            self.next().is_some_and(|(found, value)| {
+                found == text.unwrap_or(name) && (text.is_none() || decimal(value).is_some())
+            })
+        }) && self.0.is_empty()
+    }
+
+    fn get(mut self, name: &[u8]) -> &'a [u8] {
+        self.find(|(found, _)| *found == name)
+            .map_or(&[], |(_, value)| value)
+    }
+
+    fn number(self, name: &[u8]) -> u64 {
+        decimal(self.get(name)).unwrap_or(0)
+    }
+}
+
+/// What is before and behind the first such byte.
+fn split(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|it| *it == byte)?;
+    Some((bytes.get(..at)?, bytes.get(at.checked_add(1)?..)?))
 }
 
 /// An unsigned decimal number: digits only, at least one, within 64 bits.
@@ -261,13 +309,15 @@ fn trailer(length: u64, crc: u32) -> [u8; TRAILER] {
 }
 
 /// A number as decimal text.
-struct Digits {
+pub struct Digits {
     text: [u8; 20],
     start: usize,
 }
 
 impl Digits {
-    fn new(mut value: u64) -> Self {
+    /// The text of `value`.
+    #[must_use]
+    pub fn new(mut value: u64) -> Self {
         let mut digits = Self {
             text: [b'0'; 20],
             start: 20,
@@ -283,7 +333,9 @@ impl Digits {
         digits
     }
 
-    fn text(&self) -> &[u8] {
+    /// The digits.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
         self.text.get(self.start..).unwrap_or_default()
     }
 }

@@ -12,6 +12,7 @@ pub(super) struct Writer<'f> {
     filled: usize,
     pub(super) total: usize,
     written: u64,
+    error: Result<(), Errno>,
 }
 
 impl<'f> Writer<'f> {
@@ -22,45 +23,48 @@ impl<'f> Writer<'f> {
             filled: 0,
             total: 0,
             written: 0,
+            error: Ok(()),
         }
     }
 
-    pub(super) fn put(&mut self, mut piece: &[u8]) -> Result<(), Errno> {
+    /// Adds bytes; [`Writer::finish`] tells the first error of all writing.
+    pub(super) fn put(&mut self, mut piece: &[u8]) {
         self.total = self.total.saturating_add(piece.len());
-        if self.total > STATE_BYTES {
-            return Err(Errno::FBIG);
-        }
-        while !piece.is_empty() {
+        while !piece.is_empty() && self.total <= STATE_BYTES {
             let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
-            if room.is_empty() {
-                self.flush()?;
-                continue;
-            }
             let now = room.len().min(piece.len());
-            for (to, from) in room.iter_mut().zip(piece) {
-                *to = *from;
+            let (start, rest) = piece.split_at_checked(now).unwrap_or_default();
+            if let Some(room) = room.get_mut(..now) {
+                room.copy_from_slice(start);
             }
             self.filled = self.filled.saturating_add(now);
-            piece = piece.get(now..).unwrap_or_default();
+            piece = rest;
+            if self.filled == self.bytes.len() {
+                self.flush();
+            }
         }
-        Ok(())
+    }
+
+    /// Writes what is still there, and tells whether all is.
+    pub(super) fn finish(&mut self) -> Result<(), Errno> {
+        self.flush();
+        self.error
     }
 
     /// From the start of the file, wherever its position is.
-    pub(super) fn flush(&mut self) -> Result<(), Errno> {
+    fn flush(&mut self) {
         let mut rest = self.bytes.get(..self.filled).unwrap_or_default();
-        while !rest.is_empty() {
+        while self.error.is_ok() && !rest.is_empty() {
             match pwrite(self.file, rest, self.written) {
-                Ok(0) => return Err(Errno::IO),
+                Ok(0) => self.error = Err(Errno::IO),
                 Ok(n) => {
                     self.written = self.written.saturating_add(n as u64);
                     rest = rest.get(n..).unwrap_or_default();
                 }
                 Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
+                Err(errno) => self.error = Err(errno),
             }
         }
         self.filled = 0;
-        Ok(())
     }
 }

@@ -1,8 +1,15 @@
 //! Command lines and what they mean.
 #![forbid(unsafe_code)]
 
-use super::{FLAGS, Misuse, parse, section, sections};
+use super::{FLAGS, Misuse, Parsed, Row, section, sections};
 use crate::sys::args::Args;
+
+fn parse(args: Args, next: usize, section: &Row, stop: bool) -> Parsed {
+    let mut parsed = Parsed::new(args);
+    let good = parsed.read(next, section, stop);
+    assert_eq!(good, parsed.wrong.is_none());
+    parsed
+}
 
 /// All flags and operands, in the order of the command line, of words as the arguments of `create`, `run`, …
 fn shown(verb: &str, words: &[&str]) -> String {
@@ -144,9 +151,12 @@ fn options_before_the_verb_end_there() {
 
 #[test]
 fn counts() {
-    let said = |verb: &str, count| match section(verb.as_bytes()).unwrap().check_count(count) {
-        Ok(()) => String::new(),
-        Err(wrong) => sentence(wrong),
+    let said = |verb: &str, count| {
+        let mut parsed = Parsed::new(Args::of(&[]));
+        parsed.count = count;
+        let good = parsed.check_count(&section(verb.as_bytes()).unwrap());
+        assert_eq!(good, parsed.wrong.is_none());
+        parsed.wrong.map(sentence).unwrap_or_default()
     };
     assert_eq!(said("create", 1), "");
     assert_eq!(

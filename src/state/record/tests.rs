@@ -1,12 +1,12 @@
 //! Round trips and damage.
 #![forbid(unsafe_code)]
 
-use super::{Boot, Crc, Digits, Encoder, Identity, Intent, Record, read_intent, read_state};
+use super::{Content, Crc, Digits, Identity, Intent, Record, Stored, encode};
 use crate::error::Rule;
 
 const RECORD: Record<'static> = Record {
     init: Identity {
-        boot: Boot(*b"01234567-89ab-cdef-0123-456789abcdef"),
+        boot: b"01234567-89ab-cdef-0123-456789abcdef",
         pid: 4711,
         start: 123_456_789,
         inode: u64::MAX,
@@ -20,14 +20,36 @@ const RECORD: Record<'static> = Record {
     cgroup: b"v2 /x 12:34\n",
 };
 
-fn state(record: &Record<'_>) -> Vec<u8> {
+fn bytes(content: Content<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut sink = |piece: &[u8]| {
-        bytes.extend_from_slice(piece);
-        Ok(())
-    };
-    Encoder::new(&mut sink).state(b"c1", record).unwrap();
+    encode(b"c1", content, &mut |piece| bytes.extend_from_slice(piece));
     bytes
+}
+
+fn state(record: &Record<'_>) -> Vec<u8> {
+    bytes(Content::State(record))
+}
+
+fn read_state<'a>(file: &'a [u8], id: &[u8]) -> Result<Record<'a>, Rule> {
+    let stored = Stored::read(file, id, false)?;
+    Ok(Record {
+        init: stored.init(),
+        created: stored.created(),
+        own_pid_namespace: stored.own_pid_namespace(),
+        bundle: stored.bundle(),
+        rootfs: stored.rootfs(),
+        program: stored.program(),
+        annotations: stored.annotations(),
+        cgroup: stored.cgroup(),
+    })
+}
+
+fn read_intent<'a>(file: &'a [u8], id: &[u8]) -> Result<Intent<'a>, Rule> {
+    let stored = Stored::read(file, id, true)?;
+    Ok(Intent {
+        boot: stored.boot(),
+        cgroup: stored.cgroup(),
+    })
 }
 
 #[test]
@@ -87,15 +109,15 @@ fn intent_round_trip_and_kinds_are_not_confused() {
         boot: RECORD.init.boot,
         cgroup: b"opaque",
     };
-    let mut bytes = Vec::new();
-    let mut sink = |piece: &[u8]| {
-        bytes.extend_from_slice(piece);
-        Ok(())
-    };
-    Encoder::new(&mut sink).intent(b"c1", &intent).unwrap();
+    let bytes = bytes(Content::Intent(&intent));
     assert_eq!(read_intent(&bytes, b"c1"), Ok(intent));
     assert_eq!(read_state(&bytes, b"c1"), Err(Rule::Corrupt));
-    assert_eq!(read_intent(&state(&RECORD), b"c1"), Err(Rule::Corrupt));
+    // The copy of a state that has taken the place of an intent tells as much.
+    let of_copy = Intent {
+        cgroup: RECORD.cgroup,
+        ..intent
+    };
+    assert_eq!(read_intent(&state(&RECORD), b"c1"), Ok(of_copy));
 }
 
 #[test]
