@@ -18,6 +18,11 @@ use std::{env, fs};
 const LIMITS: &[(&str, usize, &str)] = &[
     ("CONFIG_BYTES", 16 << 20, "bytes of config.json"),
     ("CONFIG_DEPTH", 32, "levels of nesting in config.json"),
+    (
+        "CONFIG_KEYS",
+        524_288,
+        "keys of all objects in config.json together",
+    ),
     ("ENV", 65_536, "entries of process.env"),
     ("ARGS", 65_536, "entries of process.args"),
     (

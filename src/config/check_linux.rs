@@ -150,8 +150,8 @@ pub(super) fn resources(doc: &[u8], pools: &Pools, subject: &Resources) -> Resul
         text(is_page_size(doc, size), Rule::PageSize, size)?;
     }
     for pair in subject.unified.of(&pools.unified) {
-        let mut letters = pair.key.bytes(doc);
-        let good = letters.clone().all(|byte| byte != b'/') && letters.any(|byte| byte != b'.');
+        let dots = pair.key.bytes(doc).all(|byte| byte == b'.');
+        let good = !dots && !pair.key.has(doc, b'/');
         text(good, Rule::UnifiedKey, pair.key)?;
     }
     Ok(())
@@ -202,7 +202,7 @@ fn seccomp(doc: &[u8], pools: &Pools, subject: &Seccomp) -> Result<(), Wrong> {
 
 fn intel_rdt(doc: &[u8], pools: &Pools, subject: &IntelRdt) -> Result<(), Wrong> {
     if let Some(id) = subject.clos_id {
-        let plain = id.bytes(doc).all(|byte| byte != b'/') && !id.is(doc, b".");
+        let plain = !id.has(doc, b'/') && !id.is(doc, b".");
         let good = (plain && !id.is(doc, b"..")) || id.is(doc, b"/");
         text(good, Rule::ClosId, id)?;
     }
@@ -211,7 +211,7 @@ fn intel_rdt(doc: &[u8], pools: &Pools, subject: &IntelRdt) -> Result<(), Wrong>
         (subject.mem_bw_schema, b"MB:"),
     ] {
         let Some(schema) = schema else { continue };
-        let one_line = schema.bytes(doc).all(|byte| byte != b'\n');
+        let one_line = !schema.has(doc, b'\n');
         let named = schema
             .bytes(doc)
             .take(prefix.len())
@@ -219,8 +219,7 @@ fn intel_rdt(doc: &[u8], pools: &Pools, subject: &IntelRdt) -> Result<(), Wrong>
         text(one_line && named, Rule::RdtSchema, schema)?;
     }
     for line in subject.schemata.of(&pools.schemata) {
-        let one_line = line.bytes(doc).all(|byte| byte != b'\n');
-        text(one_line, Rule::RdtSchema, *line)?;
+        text(!line.has(doc, b'\n'), Rule::RdtSchema, *line)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! The names that the document uses for numbers: one packed line of words per kind, where the place of a word is its
-//! number. Kernel numbers that are bits or start elsewhere have a base. `-` fills a number that has no name.
+//! The names that the document uses for numbers: a line of words per kind, where the place of a word is its number; `-`
+//! fills a number that has no name.
 //!
-//! Lines instead of slices of `&str`: a word costs its letters, no pointer and no relocation.
+//! One text instead of slices of `&str`: a word costs its letters, no pointer and no relocation.
 #![forbid(unsafe_code)]
 
 use crate::error::Rule;
@@ -68,105 +68,94 @@ impl Names {
         }
     }
 
-    /// What all words of the kind begin with, the words, and the number of the first one.
-    const fn table(self) -> (&'static str, &'static str, u8) {
-        match self {
-            Self::Namespace => ("", "pid network mount ipc uts user cgroup time", 0),
-            Self::Capability => (
-                "CAP_",
-                "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE \
-                 NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO \
-                 SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME \
-                 SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG \
-                 WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE",
-                0,
-            ),
-            Self::Rlimit => (
-                "RLIMIT_",
-                "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME",
-                0,
-            ),
-            Self::SchedPolicy => ("SCHED_", "OTHER FIFO RR BATCH ISO IDLE DEADLINE", 0),
-            Self::SchedFlag => (
-                "SCHED_FLAG_",
-                "RESET_ON_FORK RECLAIM DL_OVERRUN KEEP_POLICY KEEP_PARAMS UTIL_CLAMP_MIN UTIL_CLAMP_MAX",
-                0,
-            ),
-            Self::IoClass => ("IOPRIO_CLASS_", "RT BE IDLE", 1),
-            Self::MemPolicy => (
-                "MPOL_",
-                "DEFAULT PREFERRED BIND INTERLEAVE LOCAL PREFERRED_MANY WEIGHTED_INTERLEAVE",
-                0,
-            ),
-            Self::MemPolicyFlag => ("MPOL_F_", "NUMA_BALANCING RELATIVE_NODES STATIC_NODES", 13),
-            Self::Device => ("", "c u b - p", 0),
-            Self::DeviceRule => ("", "a c b", 0),
-            Self::Propagation => (
-                "",
-                "shared slave private unbindable rshared rslave rprivate runbindable",
-                0,
-            ),
-            Self::Personality => ("", "LINUX LINUX32", 0),
-            Self::SeccompAction => (
-                "SCMP_ACT_",
-                "KILL KILL_THREAD KILL_PROCESS TRAP ERRNO TRACE ALLOW LOG NOTIFY",
-                0,
-            ),
-            Self::SeccompOp => ("SCMP_CMP_", "NE LT LE EQ GE GT MASKED_EQ", 0),
-            Self::Arch => (
-                "SCMP_ARCH_",
-                "X86 X86_64 X32 ARM AARCH64 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE \
-                 S390 S390X PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB",
-                0,
-            ),
-            Self::SeccompFlag => (
-                "SECCOMP_FILTER_FLAG_",
-                "TSYNC LOG SPEC_ALLOW - - WAIT_KILLABLE_RECV",
-                0,
-            ),
-        }
+    /// What all names of the kind begin with, and the words.
+    fn line(self) -> (&'static str, &'static str) {
+        let start = STARTS.get(self as usize).copied().unwrap_or(0);
+        let rest = LINES.get(usize::from(start)..).unwrap_or("");
+        let line = rest.split('\n').next().unwrap_or("");
+        line.split_once(':').unwrap_or_default()
     }
 
     /// The part that all names of this kind begin with.
     #[must_use]
     pub fn prefix(self) -> &'static str {
-        self.table().0
+        self.line().0
     }
 
     /// The words after the prefix, in the order of their numbers; `-` stands for a number without a name.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
-        self.table().1.split(' ')
+        self.line().1.split(' ')
     }
 
     /// The number of the name that these bytes spell.
-    pub fn number(self, mut name: impl Iterator<Item = u8> + Clone) -> Option<u8> {
-        let (prefix, words, base) = self.table();
-        for byte in prefix.bytes() {
-            if name.next() != Some(byte) {
-                return None;
-            }
+    pub fn number(self, name: impl Iterator<Item = u8>) -> Option<u8> {
+        // Longer than any name: the longest has 38 letters.
+        let (mut letters, mut len) = ([0; 40], 0);
+        for byte in name {
+            *letters.get_mut(len)? = byte;
+            len += 1;
         }
-        if name.clone().eq([b'-']) {
-            return None;
-        }
-        let mut number = base;
-        for word in words.as_bytes().split(|byte| *byte == b' ') {
-            if name.clone().eq(word.iter().copied()) {
-                return Some(number);
-            }
-            number = number.wrapping_add(1);
-        }
-        None
+        let (prefix, words) = self.line();
+        let name = letters.get(..len)?.strip_prefix(prefix.as_bytes())?;
+        let mut words = words.as_bytes().split(|byte| *byte == b' ');
+        let place = words.position(|word| word == name && word != b"-")?;
+        u8::try_from(place).ok()
     }
 
     /// The word (without prefix) of a number.
     #[must_use]
     pub fn word(self, number: u8) -> Option<&'static str> {
-        let place = number.checked_sub(self.table().2)?;
         self.words()
-            .nth(usize::from(place))
+            .nth(usize::from(number))
             .filter(|word| *word != "-")
     }
+}
+
+/// A line for each kind, in their order: the prefix, and the words from that of number 0 on.
+const LINES: &str = "\
+    :pid network mount ipc uts user cgroup time\n\
+    CAP_:CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE \
+    NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE \
+    SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE \
+    AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF \
+    CHECKPOINT_RESTORE\n\
+    RLIMIT_:CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME\n\
+    SCHED_:OTHER FIFO RR BATCH ISO IDLE DEADLINE\n\
+    SCHED_FLAG_:RESET_ON_FORK RECLAIM DL_OVERRUN KEEP_POLICY KEEP_PARAMS UTIL_CLAMP_MIN UTIL_CLAMP_MAX\n\
+    IOPRIO_CLASS_:- RT BE IDLE\n\
+    MPOL_:DEFAULT PREFERRED BIND INTERLEAVE LOCAL PREFERRED_MANY WEIGHTED_INTERLEAVE\n\
+    MPOL_F_:- - - - - - - - - - - - - NUMA_BALANCING RELATIVE_NODES STATIC_NODES\n\
+    :c u b - p\n\
+    :a c b\n\
+    :shared slave private unbindable rshared rslave rprivate runbindable\n\
+    :LINUX LINUX32\n\
+    SCMP_ACT_:KILL KILL_THREAD KILL_PROCESS TRAP ERRNO TRACE ALLOW LOG NOTIFY\n\
+    SCMP_CMP_:NE LT LE EQ GE GT MASKED_EQ\n\
+    SCMP_ARCH_:X86 X86_64 X32 ARM AARCH64 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 \
+    S390X PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB\n\
+    SECCOMP_FILTER_FLAG_:TSYNC LOG SPEC_ALLOW - - WAIT_KILLABLE_RECV";
+
+/// Where each line begins.
+static STARTS: [u16; Names::SeccompFlag as usize + 1] = starts();
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "asserted and evaluated while compiling"
+)]
+const fn starts() -> [u16; Names::SeccompFlag as usize + 1] {
+    assert!(LINES.len() <= u16::MAX as usize);
+    let mut starts = [0; Names::SeccompFlag as usize + 1];
+    let (mut kind, mut at) = (0, 0);
+    while at < LINES.len() {
+        if LINES.as_bytes()[at] == b'\n' {
+            kind += 1;
+            starts[kind] = at as u16 + 1;
+        }
+        at += 1;
+    }
+    assert!(kind + 1 == starts.len());
+    starts
 }
 
 /// An enum whose variants are numbered from 0, and the way from the number.

@@ -58,53 +58,44 @@ pub(super) enum Pool {
     Unified,
 }
 
-/// A range of integers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Int {
-    U64,
-    U32,
-    U16,
-    I64,
-    Id,
-    Umask,
-    Mode,
-    Oom,
-    Nice,
-    Priority,
-    IoPriority,
-    Nanoseconds,
-    Timeout,
-    Major,
-    Minor,
-    Wildcard,
-    Percent,
-    Argument,
+/// Ranges of integers in 32 bits: the enum of the kinds, and a table of what each allows.
+macro_rules! ints {
+    ($($int:ident $lowest:literal $highest:expr, $rule:ident;)*) => {
+        /// A range of integers.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Int { $($int,)* U64, I64 }
+
+        static RANGES: &[(i16, u32, Rule)] = &[$(($lowest, $highest, Rule::$rule),)*];
+    };
+}
+
+ints! {
+    U32 0 u32::MAX, RangeU32;
+    U16 0 0xffff, RangeU16;
+    Id 0 u32::MAX - 1, RangeId;
+    Umask 0 0o777, RangeUmask;
+    // Podman copies st_mode, type and all.
+    Mode 0 0o177_777, RangeMode;
+    Oom -1000 1000, RangeOom;
+    Nice -20 19, RangeNice;
+    Priority 0 99, RangePriority;
+    IoPriority 0 7, RangeIoPriority;
+    Nanoseconds 0 999_999_999, RangeNanoseconds;
+    Timeout 1 i32::MAX as u32, RangeTimeout;
+    Major 0 0xfff, RangeMajor;
+    Minor 0 0xf_ffff, RangeMinor;
+    Wildcard -1 u32::MAX, RangeWildcard;
+    Percent 0 100, RangePercent;
+    Argument 0 5, RangeArgument;
 }
 
 impl Int {
     /// Lowest and highest value, and the rule that says so.
     pub(super) fn range(self) -> (i64, u64, Rule) {
-        let max = u64::from(u32::MAX);
-        match self {
-            Self::U64 => (0, u64::MAX, Rule::RangeU64),
-            Self::U32 => (0, max, Rule::RangeU32),
-            Self::U16 => (0, 0xffff, Rule::RangeU16),
-            Self::I64 => (i64::MIN, i64::MAX as u64, Rule::RangeI64),
-            Self::Id => (0, max - 1, Rule::RangeId),
-            Self::Umask => (0, 0o777, Rule::RangeUmask),
-            // Podman copies st_mode, type and all.
-            Self::Mode => (0, 0o177_777, Rule::RangeMode),
-            Self::Oom => (-1000, 1000, Rule::RangeOom),
-            Self::Nice => (-20, 19, Rule::RangeNice),
-            Self::Priority => (0, 99, Rule::RangePriority),
-            Self::IoPriority => (0, 7, Rule::RangeIoPriority),
-            Self::Nanoseconds => (0, 999_999_999, Rule::RangeNanoseconds),
-            Self::Timeout => (1, i32::MAX as u64, Rule::RangeTimeout),
-            Self::Major => (0, 0xfff, Rule::RangeMajor),
-            Self::Minor => (0, 0xf_ffff, Rule::RangeMinor),
-            Self::Wildcard => (-1, max, Rule::RangeWildcard),
-            Self::Percent => (0, 100, Rule::RangePercent),
-            Self::Argument => (0, 5, Rule::RangeArgument),
+        match RANGES.get(self as usize) {
+            Some(&(lowest, highest, rule)) => (i64::from(lowest), u64::from(highest), rule),
+            None if self == Self::I64 => (i64::MIN, i64::MAX as u64, Rule::RangeI64),
+            None => (0, u64::MAX, Rule::RangeU64),
         }
     }
 }

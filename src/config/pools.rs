@@ -14,8 +14,8 @@ use heapless::{Vec, VecView};
 /// Namespaces and rlimits are bounded by their kinds; the names of unknown capabilities are only remembered for a warning.
 const KINDS: usize = 16;
 
-/// Slots of the table of keys: a key takes at least five bytes of a document (`"":0,`), so this is at most 4/5 full.
-const KEY_SLOTS: usize = limits::CONFIG_BYTES.div_ceil(4).next_power_of_two();
+/// Slots of the table of keys, which is at most half full.
+const KEY_SLOTS: usize = (2 * limits::CONFIG_KEYS).next_power_of_two();
 
 /// The entries that the [`super::List`]s of a [`super::Config`] are ranges of.
 pub struct Pools {

@@ -6,10 +6,10 @@
 //!
 //! Duplicate keys: one open-addressing table for the whole document, (object, key) by a hash that starts from the
 //! address of the document, which the loader randomises. Its used part grows with the number of keys, so that a small
-//! document touches little memory; it is at most 4/5 full, and a hit is verified by comparing the decoded keys.
+//! document touches little memory; it is at most half full, and a hit is verified by comparing the decoded keys.
 #![forbid(unsafe_code)]
 
-use super::text::Text;
+use super::text::{Text, four_digits};
 use super::walk::string_end;
 use super::{Wrong, broken, full};
 use crate::error::Rule;
@@ -149,6 +149,10 @@ impl Scanner<'_> {
         }
         let quote = self.at;
         let key = self.string()?;
+        let Some(left) = self.keys.left.checked_sub(1) else {
+            return Err(full(Limit::CONFIG_KEYS, quote));
+        };
+        self.keys.left = left;
         if !self.keys.insert(object, quote, key) {
             return Err(broken(Rule::JsonTwice, quote));
         }
@@ -186,12 +190,14 @@ impl Scanner<'_> {
     fn escape(&mut self) -> Result<(), Wrong> {
         let backslash = self.at;
         let wrong = |rule| Err(broken(rule, backslash));
+        // That of `uXXXX`.
+        let number = |escape: &[u8]| four_digits(escape.strip_prefix(b"u")?);
         let rest = self.doc.get(backslash + 1..).unwrap_or(&[]);
         match rest.first() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => match (four_digits(rest), rest.get(5..)) {
+            Some(b'u') => match (number(rest), rest.get(5..)) {
                 (Some(0xd800..=0xdbff), Some([b'\\', low @ ..])) => {
-                    if !matches!(four_digits(low), Some(0xdc00..=0xdfff)) {
+                    if !matches!(number(low), Some(0xdc00..=0xdfff)) {
                         return wrong(Rule::JsonSurrogate);
                     }
                     self.at += 12;
@@ -271,19 +277,6 @@ impl Scanner<'_> {
     }
 }
 
-/// The number in `uXXXX`.
-fn four_digits(escape: &[u8]) -> Option<u32> {
-    let (b'u', digits) = escape.split_first()? else {
-        return None;
-    };
-    digits
-        .first_chunk::<4>()?
-        .iter()
-        .try_fold(0, |value, digit| {
-            Some(value * 16 + char::from(*digit).to_digit(16)?)
-        })
-}
-
 /// An offset into a document, whose length is checked first of all.
 fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
@@ -293,10 +286,13 @@ struct Keys<'a> {
     doc: &'a [u8],
     slots: &'a mut [Slot],
     seed: u64,
+    /// How many more keys there may be.
+    left: usize,
 }
 
 impl<'a> Keys<'a> {
-    /// A table for the keys of `doc`: there are at most as many as colons, and each takes five bytes (`"":0,`).
+    /// A table for the keys of `doc`: there are at most as many as colons, and each takes five bytes (`"":0,`). `slots`
+    /// has room for twice `CONFIG_KEYS`.
     fn new(doc: &'a [u8], slots: &'a mut [Slot]) -> Self {
         let colons = doc.iter().filter(|byte| **byte == b':').count();
         let most = colons.min(doc.len() / 5 + 1);
@@ -307,6 +303,7 @@ impl<'a> Keys<'a> {
             doc,
             slots,
             seed: doc.as_ptr().addr() as u64,
+            left: limits::CONFIG_KEYS,
         }
     }
 

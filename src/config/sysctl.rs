@@ -30,20 +30,23 @@ fn is_dotted(doc: &[u8], key: Text) -> bool {
 pub(super) fn check(doc: &[u8], pair: Pair, kinds: Kinds) -> Result<(), Wrong> {
     let key = pair.key;
     text(is_well_formed(doc, key), Rule::SysctlName, key)?;
-    let begins = |prefix: &str| sysctl_path(doc, key).take(prefix.len()).eq(prefix.bytes());
-    let is = |name: &str| sysctl_path(doc, key).eq(name.bytes());
-    text(!is("kernel/hostname"), Rule::SysctlHostname, key)?;
-    let ipc = "msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced";
-    let kernel = |name: &str| {
-        begins("kernel/") && sysctl_path(doc, key).skip("kernel/".len()).eq(name.bytes())
-    };
-    let scope = if begins("fs/mqueue/") || ipc.split(' ').any(kernel) {
+    // As much as tells one from the other: none of the names below has 32 letters.
+    let (mut path, mut len) = ([0; 32], 0);
+    for (letter, byte) in path.iter_mut().zip(sysctl_path(doc, key)) {
+        (*letter, len) = (byte, len + 1);
+    }
+    let path = path.get(..len).unwrap_or(&[]);
+    let kernel = path.strip_prefix(b"kernel/").unwrap_or(&[]);
+    text(kernel != b"hostname", Rule::SysctlHostname, key)?;
+    let ipc = b"msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced";
+    let mut ipc = ipc.split(|byte| *byte == b' ');
+    let scope = if path.starts_with(b"fs/mqueue/") || ipc.any(|name| name == kernel) {
         Some(NamespaceKind::Ipc)
-    } else if begins("net/") {
+    } else if path.starts_with(b"net/") {
         Some(NamespaceKind::Network)
-    } else if kernel("domainname") {
+    } else if kernel == b"domainname" {
         Some(NamespaceKind::Uts)
-    } else if begins("user/") {
+    } else if path.starts_with(b"user/") {
         Some(NamespaceKind::User)
     } else {
         None

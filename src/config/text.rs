@@ -59,6 +59,7 @@ impl Text {
 
     /// The contents as they stand in the document, escapes included.
     #[must_use]
+    #[inline(never)] // checked arithmetic and a checked slice, for a few dozen callers
     pub fn raw(self, doc: &[u8]) -> &[u8] {
         let start = self.at.get() as usize;
         doc.get(start..start + self.len as usize).unwrap_or(&[])
@@ -76,6 +77,12 @@ impl Text {
     #[must_use]
     pub fn is(self, doc: &[u8], bytes: &[u8]) -> bool {
         self.bytes(doc).eq(bytes.iter().copied())
+    }
+
+    /// Whether `byte` is among the decoded bytes.
+    #[must_use]
+    pub fn has(self, doc: &[u8], byte: u8) -> bool {
+        self.bytes(doc).any(|other| other == byte)
     }
 
     /// Whether the decoded bytes begin with `byte`.
@@ -145,12 +152,17 @@ impl Bytes<'_> {
     }
 
     fn four_digits(&mut self) -> Option<u32> {
-        let (digits, rest) = self.raw.split_first_chunk::<4>()?;
-        self.raw = rest;
-        digits.iter().try_fold(0, |value, digit| {
-            Some(value * 16 + char::from(*digit).to_digit(16)?)
-        })
+        let number = four_digits(self.raw);
+        self.raw = self.raw.get(4..)?;
+        number
     }
+}
+
+/// The number that the next four hexadecimal digits are.
+pub(super) fn four_digits(raw: &[u8]) -> Option<u32> {
+    raw.first_chunk::<4>()?.iter().try_fold(0, |value, digit| {
+        Some(value * 16 + char::from(*digit).to_digit(16)?)
+    })
 }
 
 #[cfg(test)]

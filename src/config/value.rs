@@ -86,7 +86,7 @@ impl Parser<'_> {
                 (lowest < 0 || *number >= lowest.unsigned_abs()) && *number <= highest
             }
         };
-        let number = number.filter(fits).ok_or(broken(rule, at))?;
+        let number = number.filter(fits).ok_or_else(|| broken(rule, at))?;
         Ok(if negative {
             number.wrapping_neg()
         } else {
@@ -126,7 +126,7 @@ impl Parser<'_> {
             _ if text.is_empty() => return Ok(false),
             Node::Name(names) => {
                 let number = names.number(spelled);
-                let number = number.ok_or(broken(names.rule(), at))?;
+                let number = number.ok_or_else(|| broken(names.rule(), at))?;
                 slot.put_number(self.draft, u64::from(number));
             }
             Node::Access => {

@@ -1,7 +1,7 @@
 //! Every capacity of the room: N entries are read, N+1 are refused by its name.
 
 use super::{pools, read, read_process};
-use crate::error::Cause;
+use crate::error::{At, Cause, Fault};
 use crate::limits::{self, Limit};
 
 /// `N` copies of `entry` in the place of `$` in `frame`, `#` in an entry being its number.
@@ -150,6 +150,27 @@ fn maps() {
         &resources(r#""rdma":{$}"#),
         r##""m#":{"hcaObjects":1}"##,
     );
+}
+
+#[test]
+fn keys() {
+    let mut pools = pools();
+    // With those of the frame.
+    let frame = r#"{"root":{"path":"r"},"x":[{"a":0},{$}]}"#;
+    let most = limits::CONFIG_KEYS - 4;
+    assert!(read(many(frame, r##""#":0"##, most).as_bytes(), &mut pools).is_ok());
+    let bad = many(frame, r##""#":0"##, most + 1);
+    let fault = read(bad.as_bytes(), &mut pools).expect_err("one too many");
+    assert_eq!(fault.cause(), Cause::Limit(Limit::CONFIG_KEYS));
+    let last = bad.find(&format!("\"{most}\"")).map(u32::try_from);
+    assert_eq!(last, Some(Ok(byte(&fault))));
+}
+
+fn byte(fault: &Fault) -> u32 {
+    match fault.at() {
+        At::Byte(byte) => byte,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

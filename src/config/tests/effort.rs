@@ -40,7 +40,8 @@ fn heavy(size: usize) -> Vec<(&'static str, String)> {
         vec![piece; size / (piece.len() + between.len())].join(between)
     };
     let frame = |name, inside: String| (name, format!(r#"{{"root":{{"path":"r"}},{inside}}}"#));
-    let keys: Vec<String> = (0..size / 10).map(|n| format!(r#""{n:06x}":0"#)).collect();
+    // Long enough for ten megabytes of them to stay below CONFIG_KEYS.
+    let keys: Vec<String> = (0..size / 26).map(|n| format!(r#""{n:021x}":0"#)).collect();
     let prefix = "p".repeat(1000);
     let long: Vec<String> = (0..size / 1010)
         .map(|n| format!(r#""{prefix}{n:06x}":0"#))
@@ -48,7 +49,10 @@ fn heavy(size: usize) -> Vec<(&'static str, String)> {
     vec![
         frame("white space", " ".repeat(size) + r#""x":0"#),
         frame("numbers", format!(r#""x":[{}]"#, fill("1", ","))),
-        frame("objects", format!(r#""x":[{}]"#, fill(r#"{"a":{}}"#, ","))),
+        frame(
+            "objects",
+            format!(r#""x":[{}]"#, fill(r#"{"a":[{},{},{},{},{}]}"#, ",")),
+        ),
         frame("keys", format!(r#""x":{{{}}}"#, keys.join(","))),
         frame("long keys", format!(r#""x":{{{}}}"#, long.join(","))),
         frame("quotes", format!(r#""x":"{}""#, fill("\\\"", ""))),
