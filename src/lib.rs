@@ -34,4 +34,5 @@ pub mod run;
 pub mod say;
 pub mod state;
 pub mod sys;
+pub mod text;
 pub mod tty;

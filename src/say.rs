@@ -128,7 +128,7 @@ fn open_log(path: &'static CStr) -> Option<crate::sys::OwnedFd> {
     let plain = path
         .to_bytes_with_nul()
         .strip_prefix(b"file:")
-        .and_then(crate::sys::c_text);
+        .and_then(crate::text::c_text);
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOCTTY;
     crate::sys::path::open(CWD, plain.unwrap_or(path), flags, 0o644).ok()
 }

@@ -215,8 +215,8 @@ impl Hierarchies {
             controllers: self.text.get(at..start)?,
             mount,
             path,
-            dir: crate::sys::c_text(dir)?,
-            tasks: crate::sys::c_text(self.text.get(end + 1..)?)?,
+            dir: crate::text::c_text(dir)?,
+            tasks: crate::text::c_text(self.text.get(end + 1..)?)?,
             kinds: row.kinds,
             made: row.made,
             at: match row.name {

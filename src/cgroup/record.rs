@@ -8,6 +8,7 @@
 use super::{Hierarchies, Mode, Record};
 use crate::limits::CGROUP_BYTES;
 use crate::sys::memory::TakeOnce;
+use crate::text::number;
 
 /// Decoded fields of one line, on their way into the list.
 static FIELDS: TakeOnce<[u8; CGROUP_BYTES]> = TakeOnce::new([0; CGROUP_BYTES]);
@@ -109,8 +110,8 @@ fn line_into(list: &mut Hierarchies, line: &[u8], fields: &mut [u8]) -> Option<(
     let (controllers, rest) = unescape(words.next()?, fields)?;
     let (mount, rest) = unescape(words.next()?, rest)?;
     let (path, _) = unescape(words.next()?, rest)?;
-    let made = u8::try_from(number(words.next()?)?).ok()?;
-    let inode = number(words.next()?)?;
+    let made = u8::try_from(number(words.next()?, 10)?).ok()?;
+    let inode = number(words.next()?, 10)?;
     let sound = |text: &[u8]| {
         text.is_empty() || text.starts_with(b"/") && !text.ends_with(b"/") && !text.contains(&0)
     };
@@ -139,16 +140,6 @@ fn unescape<'r>(word: &[u8], room: &'r mut [u8]) -> Option<(&'r [u8], &'r mut [u
     }
     let (field, rest) = room.split_at_mut_checked(used)?;
     Some((field, rest))
-}
-
-fn number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0_u64, |value, digit| {
-        let digit = char::from(*digit).to_digit(10)?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })
 }
 
 #[cfg(test)]

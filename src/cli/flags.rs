@@ -342,7 +342,7 @@ impl Parsed {
 fn tail(word: &'static CStr, length: usize) -> Option<&'static CStr> {
     let bytes = word.to_bytes_with_nul();
     let start = bytes.len().checked_sub(length)?.checked_sub(1)?;
-    crate::sys::c_text(bytes.get(start..)?)
+    crate::text::c_text(bytes.get(start..)?)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use super::text::Text;
 use crate::limits;
+use crate::text::decimal;
 
 /// The first byte at or after `at` that is not white space.
 pub(super) fn skip_space(doc: &[u8], at: usize) -> usize {
@@ -219,7 +220,7 @@ pub fn path(doc: &[u8], byte: u32, sink: &mut dyn FnMut(&[u8])) {
             }
             Step::Index(index) => {
                 sink(b"[");
-                decimal(*index, sink);
+                decimal(i64::from(*index), &mut |digit| sink(&[digit]));
                 sink(b"]");
             }
         }
@@ -229,20 +230,6 @@ pub fn path(doc: &[u8], byte: u32, sink: &mut dyn FnMut(&[u8])) {
 fn is_identifier(key: &[u8]) -> bool {
     let good = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     key.iter().all(good) && key.first().is_some_and(|byte| !byte.is_ascii_digit())
-}
-
-fn decimal(mut number: u32, sink: &mut dyn FnMut(&[u8])) {
-    let mut digits = [b'0'; 10];
-    let mut used = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit += u8::try_from(number % 10).unwrap_or(0);
-        number /= 10;
-        used += 1;
-        if number == 0 {
-            break;
-        }
-    }
-    sink(digits.get(digits.len() - used..).unwrap_or(&[]));
 }
 
 /// Offset of the value with this path ("process.scheduler.nice": keys only, none of them with a dot); `None` when it is

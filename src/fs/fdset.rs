@@ -61,18 +61,25 @@ fn listed() -> Result<u32, Errno> {
     while let Some(entry) = entries.next() {
         // "." and ".." are no numbers.
         let entry = entry?;
-        let mut name = entry.file_name().to_bytes().iter().copied();
-        let number = name.try_fold(0_u32, |sum, digit| {
-            let digit = char::from(digit).to_digit(10)?;
-            sum.checked_mul(10)?.checked_add(digit)
-        });
+        let number = crate::text::number(entry.file_name().to_bytes(), 10);
         highest = highest.max(number.unwrap_or(0));
     }
-    Ok(highest)
+    Ok(u32::try_from(highest).unwrap_or(u32::MAX))
 }
 
 /// Most descriptors that init keeps: the wire, eight namespaces, the start socket, the terminal's socket.
 pub const KEEP: usize = 16;
+
+/// The descriptors that stay open.
+#[derive(Default)]
+pub struct Kept(Vec<u32, KEEP>);
+
+impl Kept {
+    /// This one, too.
+    pub fn add(&mut self, fd: BorrowedFd<'_>) {
+        let _ = self.0.push(fd.as_raw_fd().unsigned_abs());
+    }
+}
 
 /// Closes descriptors from `first` on, all but these.
 ///
@@ -82,20 +89,10 @@ pub const KEEP: usize = 16;
 /// # Errors
 ///
 /// `Step::CloseFds`.
-pub fn close_all_but<'k>(
-    first: u32,
-    keep: impl IntoIterator<Item = BorrowedFd<'k>>,
-    left: Left,
-) -> Result<(), Fault> {
-    let numbers: Vec<u32, KEEP> = keep
-        .into_iter()
-        .filter_map(|fd| u32::try_from(fd.as_raw_fd()).ok())
-        .filter(|number| *number >= first)
-        .take(KEEP)
-        .collect();
+pub fn close_all_but(first: u32, kept: &Kept, left: Left) -> Result<(), Fault> {
     let mut next = first;
     // The lowest that is left, each time: sorting so few is more code than it saves time.
-    while let Some(number) = numbers.iter().copied().filter(|it| *it >= next).min() {
+    while let Some(number) = kept.0.iter().copied().filter(|it| *it >= next).min() {
         if number > next {
             close(next, number - 1)?;
         }

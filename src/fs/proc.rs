@@ -14,7 +14,8 @@ use rustix::mount::{self, FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFla
 use rustix::path::DecInt;
 
 use crate::error::{At, Context, Errno, Fault, Place, Step};
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, c_text, path};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, path};
+use crate::text::{c_text, cut, field, number};
 
 /// A procfs, best a private one.
 pub struct Proc {
@@ -147,16 +148,8 @@ impl Proc {
         let file = path::openat(&self.fd, name.path(), OFlags::RDONLY | OFlags::NOFOLLOW)?;
         let mut text = [0_u8; 256];
         let length = rustix::io::read(&file, &mut text)?;
-        let text = text.get(..length).unwrap_or(&[]);
-        let number = text
-            .split(|byte| *byte == b'\n')
-            .find_map(|line| line.strip_prefix(b"mnt_id:"))
-            .ok_or(Errno::NOSYS)?;
-        let digits = number.iter().filter(|byte| byte.is_ascii_digit());
-        Ok(digits.fold(0, |sum: u64, digit| {
-            sum.saturating_mul(10)
-                .saturating_add(u64::from(digit - b'0'))
-        }))
+        let id = field(text.get(..length).unwrap_or(&[]), b"mnt_id:");
+        id.and_then(|id| number(id, 10)).ok_or(Errno::NOSYS)
     }
 
     /// Whether a file is on the mount of this procfs.
@@ -172,9 +165,9 @@ impl SelfFd {
     /// For the digits of a descriptor.
     #[must_use]
     pub fn new(digits: &[u8]) -> Self {
-        let mut text = [0; 24];
-        for (to, from) in text.iter_mut().zip(b"self/fd/".iter().chain(digits)) {
-            *to = *from;
+        let mut text = *b"self/fd/\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        if let Some(place) = text.get_mut(8..8 + digits.len()) {
+            place.copy_from_slice(digits);
         }
         Self(text)
     }
@@ -227,17 +220,10 @@ fn fresh(subset: bool) -> Result<OwnedFd, Errno> {
 /// Whether uname(2) tells of Linux 5.2 or later.
 fn since_5_2() -> bool {
     let name = rustix::system::uname();
-    let mut parts = name
-        .release()
-        .to_bytes()
-        .split(|byte| !byte.is_ascii_digit());
-    let mut number = || {
-        let digits = parts.next().unwrap_or_default();
-        digits.iter().fold(0_u32, |sum, digit| {
-            sum.saturating_mul(10)
-                .saturating_add(u32::from(digit - b'0'))
-        })
-    };
-    let major = number();
-    major > 5 || (major == 5 && number() >= 2)
+    let (major, rest) = cut(name.release().to_bytes(), b'.');
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let minor = rest.get(..digits).and_then(|minor| number(minor, 10));
+    number(major, 10)
+        .zip(minor)
+        .is_some_and(|version| version >= (5, 2))
 }

@@ -13,7 +13,8 @@ use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use super::proc::Proc;
 use super::text::Text;
 use super::walk;
-use crate::sys::{BorrowedFd, Errno, OwnedFd, c_text, path};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, path};
+use crate::text::c_text;
 
 /// A rename that races with a ".." makes the kernel say EAGAIN. libpathrs measured that under a full attack 32 tries
 /// fail in 3 % of cases and 128 in 0.1 %; without an end a container could keep us busy.

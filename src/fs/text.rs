@@ -3,7 +3,8 @@
 
 use core::ffi::CStr;
 
-use crate::sys::{AsFd, Errno, OwnedFd, c_text, path};
+use crate::sys::{AsFd, Errno, OwnedFd, path};
+use crate::text::c_text;
 
 /// Longest path that the kernel takes, with its NUL.
 pub const PATH_MAX: usize = 4096;

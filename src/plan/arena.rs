@@ -97,7 +97,7 @@ impl<const N: usize> Arena<N> {
 
     /// Adds the decimal digits of a number to the open string.
     pub fn put_number(&mut self, number: i64) {
-        decimal(number, &mut |digit| self.add(digit));
+        crate::text::decimal(number, &mut |digit| self.add(digit));
     }
 
     /// The open string as far as it goes.
@@ -174,8 +174,7 @@ impl<const N: usize> Arena<N> {
     pub fn cstr(&self, text: Str) -> &CStr {
         let start = text.at as usize;
         let with_nul = self.bytes.get(start..start + text.len as usize + 1);
-        let text = with_nul.map(CStr::from_bytes_with_nul);
-        text.and_then(Result::ok).unwrap_or_default()
+        with_nul.and_then(crate::text::c_text).unwrap_or_default()
     }
 
     /// The string that starts at an offset that a fault carries.
@@ -195,21 +194,6 @@ impl<const N: usize> Arena<N> {
     #[must_use]
     pub fn from(&self, text: Str) -> &[u8] {
         self.bytes.get(text.at as usize..=self.used).unwrap_or(&[])
-    }
-}
-
-/// Gives the decimal digits of a number.
-pub fn decimal(number: i64, digit: &mut dyn FnMut(u8)) {
-    if number < 0 {
-        digit(b'-');
-    }
-    let number = number.unsigned_abs();
-    let mut power = 10_u64.pow(19);
-    while power > 0 {
-        if power <= number || power == 1 {
-            digit(b'0' + u8::try_from(number / power % 10).unwrap_or(0));
-        }
-        power /= 10;
     }
 }
 

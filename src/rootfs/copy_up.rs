@@ -15,7 +15,8 @@ use rustix::fs::{
 
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::text::PATH_MAX;
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, c_text, path};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, path};
+use crate::text::c_text;
 
 /// Levels of directories.
 const DEPTH: usize = 32;

@@ -7,7 +7,8 @@ use linux_raw_sys::general as k;
 
 use super::attributes;
 use crate::error::Errno;
-use crate::sys::{OwnedFd, c_text, mount};
+use crate::sys::{OwnedFd, mount};
+use crate::text::c_text;
 
 /// Flags of the file system itself, with their names in fsconfig.
 const NAMES: [(u32, &CStr); 5] = [

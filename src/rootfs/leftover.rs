@@ -8,7 +8,8 @@ use rustix::fs::OFlags;
 
 use crate::error::Errno;
 use crate::fs::proc::Proc;
-use crate::sys::{c_text, mount as sys, path};
+use crate::sys::{mount as sys, path};
+use crate::text::{c_text, number};
 
 /// Rounds: unmounting while mountinfo is read can hide lines from the reader.
 const ROUNDS: usize = 16;
@@ -96,10 +97,7 @@ fn mount_point(line: &mut [u8], root: u64) -> Option<&CStr> {
     // id, parent, device, root, mount point
     let mut words = line.split(|byte| *byte == b' ');
     let before: usize = words.clone().take(4).map(|word| word.len() + 1).sum();
-    let parent = words.nth(1)?.iter().try_fold(0_u64, |sum, byte| {
-        let digit = char::from(*byte).to_digit(10)?;
-        sum.checked_mul(10)?.checked_add(u64::from(digit))
-    })?;
+    let parent = number(words.nth(1)?, 10)?;
     let length = words.nth(2)?.len();
     let point = line.get_mut(before..=before + length)?;
     if parent != root || *point == *b"/ " {
@@ -109,11 +107,7 @@ fn mount_point(line: &mut [u8], root: u64) -> Option<&CStr> {
     while from < length {
         let byte = point.get(from).copied()?;
         let code = point.get(from + 1..from + 4).filter(|_| byte == b'\\');
-        let octal = code.and_then(|code| {
-            code.iter().try_fold(0_u32, |sum, byte| {
-                Some(sum * 8 + char::from(*byte).to_digit(8)?)
-            })
-        });
+        let octal = code.and_then(|code| number(code, 8));
         let (value, step) = match octal.and_then(|value| u8::try_from(value).ok()) {
             Some(value) => (value, 4),
             None => (byte, 1),

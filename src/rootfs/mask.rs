@@ -14,7 +14,8 @@ use super::{Rootfs, attributes, dev, fresh, mount};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::SelfFd;
 use crate::fs::root::Root;
-use crate::sys::{AsFd, OwnedFd, c_text, mount as sys, path};
+use crate::sys::{AsFd, OwnedFd, mount as sys, path};
+use crate::text::c_text;
 
 /// Flags of the empty directory.
 const EMPTY: u32 = k::MS_RDONLY | k::MS_NOSUID | k::MS_NODEV | k::MS_NOEXEC;

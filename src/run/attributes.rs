@@ -10,6 +10,7 @@ use crate::fs::proc::Proc;
 use crate::plan::Plan;
 use crate::plan::process::Sets;
 use crate::sys::{cred, proc, sched, sig};
+use crate::text::{field, number};
 
 /// What must be done with the privileges of init.
 pub(super) fn privileged(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
@@ -64,13 +65,8 @@ fn default_signals(procfs: &Proc) -> Result<(), Fault> {
 
 /// The set behind `SigIgn:` in /proc/PID/status, man 5 proc_pid_status.
 fn ignored_signals(status: &[u8]) -> u64 {
-    let line = status
-        .split(|byte| *byte == b'\n')
-        .find_map(|line| line.strip_prefix(b"SigIgn:"));
-    line.unwrap_or(&[])
-        .iter()
-        .filter_map(|byte| char::from(*byte).to_digit(16))
-        .fold(0, |set, digit| (set << 4) | u64::from(digit))
+    let set = field(status, b"SigIgn:");
+    set.and_then(|set| number(set, 16)).unwrap_or(0)
 }
 
 /// Takes on the identity of the process. Nothing that needs privileges comes after it.

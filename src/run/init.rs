@@ -10,7 +10,7 @@ use super::attributes;
 use super::lookup;
 use super::wire::{Msg, Wire};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
-use crate::fs::fdset::Left;
+use crate::fs::fdset::{self, Kept, Left};
 use crate::fs::proc::Proc;
 use crate::plan::Plan;
 use crate::plan::arena::Str;
@@ -19,7 +19,7 @@ use crate::plan::route::NamespaceKind;
 use crate::sys::args::Args;
 use crate::sys::proc::{self, Strings};
 use crate::sys::{AsFd, OwnedFd, idle, key, net, ns, sig};
-use crate::{cgroup, fs, rootfs, tty};
+use crate::{cgroup, rootfs, tty};
 
 /// Namespaces to join, each with the place of its entry in config.json.
 pub(super) type Joins = Vec<(OwnedFd, NamespaceKind, u32), 8>;
@@ -134,13 +134,14 @@ fn build(i: &mut Inheritance<'_>) -> Result<&'static [u8], Fault> {
 
 /// Lets go of what the parent has open: the state directory with its lock, its end of the wire, whatever leaked to it.
 fn only_ours(i: &Inheritance<'_>) -> Result<(), Fault> {
-    let joins = i.joins.iter().map(|(fd, ..)| fd);
-    let sockets = i.start.iter().chain(&i.console).chain([&i.wire.0]);
-    fs::fdset::close_all_but(
-        3 + i.preserve,
-        joins.chain(sockets).map(AsFd::as_fd),
-        Left::Anything,
-    )
+    let mut kept = Kept::default();
+    for (fd, ..) in &*i.joins {
+        kept.add(fd.as_fd());
+    }
+    for fd in i.start.iter().chain(&i.console).chain([&i.wire.0]) {
+        kept.add(fd.as_fd());
+    }
+    fdset::close_all_but(3 + i.preserve, &kept, Left::Anything)
 }
 
 /// A session and a keyring of its own, and nothing of the caller's signal mask.
@@ -254,9 +255,10 @@ fn sysctls(plan: &Plan) -> Result<(), Fault> {
 fn execute([words, program]: [&'static [u8]; 2], numbers: [u32; 5], report: &Wire) -> Fault {
     let [preserve, at, args, env, count] = numbers;
     // The report is a socket that execve closes: nothing can be executed or entered through it.
-    if let Err(fault) =
-        fs::fdset::close_all_but(3 + preserve, [report.0.as_fd()], Left::Ours(3 + preserve))
-    {
+    let mut kept = Kept::default();
+    kept.add(report.0.as_fd());
+    let left = Left::Ours(3 + preserve);
+    if let Err(fault) = fdset::close_all_but(3 + preserve, &kept, left) {
         return fault;
     }
     let at = At::Arena(at);

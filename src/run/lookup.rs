@@ -61,10 +61,11 @@ pub(super) fn keep(path: &Path, home: Option<&Path>) -> Result<&'static [u8], Fa
     let never = Fault::rule(Step::Exec, Rule::Never, At::Nothing);
     let kept = KEPT.take().ok_or(never)?;
     let home = home.map_or(&[][..], |home| home);
-    for (slot, byte) in kept.iter_mut().zip(path.iter().chain(home)) {
-        *slot = *byte;
-    }
-    kept.get(..path.len() + home.len()).ok_or(never)
+    let kept = kept.get_mut(..path.len() + home.len()).ok_or(never)?;
+    let (first, second) = kept.split_at_mut(path.len());
+    first.copy_from_slice(path);
+    second.copy_from_slice(home);
+    Ok(kept)
 }
 
 /// The pieces as a path; `None` when it is too long.
@@ -74,7 +75,7 @@ pub(super) fn join<'p>(path: &'p mut Path, pieces: [&[u8]; 3]) -> Option<&'p CSt
         path.extend_from_slice(piece).ok()?;
     }
     path.push(0).ok()?;
-    crate::sys::c_text(path)
+    crate::text::c_text(path)
 }
 
 /// Whether execve has a chance: with the effective ids, and not a directory, which may be "executable" too.

@@ -208,7 +208,7 @@ fn stat_path(pid: u32, template: &mut [u8; 22]) -> Option<&CStr> {
     for (to, byte) in template.iter_mut().skip(start).zip(b"/proc/") {
         *to = *byte;
     }
-    crate::sys::c_text(template.get(start..)?)
+    crate::text::c_text(template.get(start..)?)
 }
 
 /// The name of the process is in parentheses and may hold any byte: the last parenthesis ends it (man 5 proc).

@@ -281,16 +281,10 @@ fn split(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(..at)?, bytes.get(at.checked_add(1)?..)?))
 }
 
-/// An unsigned decimal number: digits only, at least one, within 64 bits.
+/// An unsigned decimal number.
 #[must_use]
 pub fn decimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0_u64, |number, digit| {
-        let digit = char::from(*digit).to_digit(10)?;
-        number.checked_mul(10)?.checked_add(u64::from(digit))
-    })
+    crate::text::number(text, 10)
 }
 
 fn trailer(length: u64, crc: u32) -> [u8; TRAILER] {

@@ -246,7 +246,7 @@ fn set(text: &mut [u8], at: usize, byte: u8) {
 }
 
 fn c_text(text: &[u8; PATH_MAX]) -> Result<&CStr, Errno> {
-    crate::sys::c_text(text).ok_or(Errno::NAMETOOLONG)
+    crate::text::c_text(text).ok_or(Errno::NAMETOOLONG)
 }
 
 /// Whether a file system forgets everything at a power cut.

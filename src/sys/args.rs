@@ -75,7 +75,7 @@ impl Args {
                 .strip_prefix(name)
                 .and_then(|rest| rest.strip_prefix(b"="))
             {
-                return super::c_text(value);
+                return crate::text::c_text(value);
             }
             n += 1;
         }

@@ -10,6 +10,7 @@ use core::ffi::CStr;
 use syscalls::{Sysno, raw_syscall};
 
 use super::{Errno, done, raw};
+use crate::text::{cut, number};
 
 /// `keyctl(KEYCTL_JOIN_SESSION_KEYRING, name)`, man 2 keyctl: joins or makes the keyring; gives its serial number.
 ///
@@ -41,16 +42,13 @@ pub fn permissions(serial: u32) -> Result<u32, Errno> {
             text.len()
         )
     })?;
-    let hex = text
-        .get(..len.min(text.len()))
-        .unwrap_or(&[])
-        .split(|byte| *byte == b';')
-        .nth(3)
-        .ok_or(Errno::INVAL)?;
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    hex.iter()
-        .try_fold(0_u32, |sum, byte| Some((sum << 4) | digit(byte)?))
-        .ok_or(Errno::INVAL)
+    let mut text = text.get(..len).unwrap_or(&[]);
+    for _ in 0..3 {
+        (_, text) = cut(text, b';');
+    }
+    let (hex, _) = cut(text, b';');
+    let permissions = number(hex, 16).and_then(|number| u32::try_from(number).ok());
+    permissions.ok_or(Errno::INVAL)
 }
 
 /// `keyctl(KEYCTL_SETPERM, key, perm)`, man 2 keyctl.

@@ -34,13 +34,6 @@ pub use owned::OwnedFd;
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 pub use rustix::io::Errno;
 
-/// The text that a NUL ends.
-#[must_use]
-#[inline(never)] // core's result of three words is taken apart once
-pub fn c_text(bytes: &[u8]) -> Option<&core::ffi::CStr> {
-    core::ffi::CStr::from_bytes_until_nul(bytes).ok()
-}
-
 /// The kernel's return word as a result: the last 4095 values are negated error numbers.
 fn raw(word: usize) -> Result<usize, Errno> {
     match i32::try_from(word.cast_signed()) {

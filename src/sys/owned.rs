@@ -19,15 +19,15 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 pub struct OwnedFd(NonZeroI32);
 
 impl OwnedFd {
-    /// The number with all bits turned round: −1, which is none, would be 0.
+    /// One more than the number: −1, which is none, would be 0.
     fn turned(fd: RawFd) -> NonZeroI32 {
-        NonZeroI32::new(!fd).unwrap_or(NonZeroI32::MIN)
+        NonZeroI32::new(fd.wrapping_add(1)).unwrap_or(NonZeroI32::MAX)
     }
 }
 
 impl AsRawFd for OwnedFd {
     fn as_raw_fd(&self) -> RawFd {
-        !self.0.get()
+        self.0.get().wrapping_sub(1)
     }
 }
 
@@ -65,9 +65,15 @@ impl From<OwnedFd> for rustix::fd::OwnedFd {
 
 impl Drop for OwnedFd {
     fn drop(&mut self) {
-        // SAFETY: it is ours, open, and not used again.
-        unsafe { rustix::io::close(self.as_raw_fd()) };
+        close(self.as_raw_fd());
     }
+}
+
+/// `close(fd)`, man 2 close, of one that goes out of use.
+#[inline(never)]
+fn close(fd: RawFd) {
+    // SAFETY: it is ours, open, and not used again.
+    unsafe { rustix::io::close(fd) };
 }
 
 #[cfg(test)]

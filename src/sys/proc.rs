@@ -298,7 +298,7 @@ impl<'a> Iterator for StringsIter<'a> {
     type Item = &'a CStr;
     fn next(&mut self) -> Option<&'a CStr> {
         self.0.count = self.0.count.checked_sub(1)?;
-        let text = super::c_text(self.0.bytes)?;
+        let text = crate::text::c_text(self.0.bytes)?;
         self.0.bytes = self.0.bytes.get(text.to_bytes_with_nul().len()..)?;
         Some(text)
     }

@@ -211,12 +211,13 @@ impl Relay {
             (self.output.fd(), PollFlags::OUT),
         ];
         // One that waits for nothing must be left out: its hang-up would be reported for ever.
-        let wanted = ours.into_iter().zip(wants).filter(|(_, wants)| *wants);
-        let all = wanted
-            .map(|(one, _)| one)
-            .chain(other.map(|fd| (fd, PollFlags::IN)));
-        for (fd, flags) in all {
-            let _ = fds.push(PollFd::from_borrowed_fd(fd, flags));
+        for ((fd, flags), wants) in ours.into_iter().zip(wants) {
+            if wants {
+                let _ = fds.push(PollFd::from_borrowed_fd(fd, flags));
+            }
+        }
+        if let Some(fd) = other {
+            let _ = fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
         }
         match poll(&mut fds, time) {
             Ok(0) => return Ok(true),

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("limits", &[]),
+    ("text", &[]),
     ("say", &["sys", "config", "plan"]),
     ("sys", &[]),
     ("fs", &["sys"]),
@@ -138,7 +139,7 @@ fn complaints(path: &Path, text: &str) -> Vec<String> {
             "no such room: {room} (the table is in tests/src/checks/rooms.rs)"
         )];
     };
-    let always = [room, "error", "limits"];
+    let always = [room, "error", "limits", "text"];
     for name in named(&code(text)) {
         // Names that are no rooms: macros and items of the root.
         let is_room = ALLOWED.iter().any(|(known, _)| *known == name);

@@ -1,0 +1,96 @@
+//! What every room does with bytes: numbers, ends, the kernel's texts. Out of line, because each has many callers.
+#![forbid(unsafe_code)]
+
+use core::ffi::CStr;
+
+/// An unsigned number: digits only, at least one, within 64 bits.
+#[must_use]
+#[inline(never)]
+pub fn number(digits: &[u8], radix: u32) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    let mut number = 0_u64;
+    for digit in digits {
+        let digit = char::from(*digit).to_digit(radix)?;
+        number = number
+            .checked_mul(u64::from(radix))?
+            .checked_add(u64::from(digit))?;
+    }
+    Some(number)
+}
+
+/// The text that a NUL ends.
+#[must_use]
+#[inline(never)]
+pub fn c_text(bytes: &[u8]) -> Option<&CStr> {
+    CStr::from_bytes_until_nul(bytes).ok()
+}
+
+/// What stands before the first `byte`, and what behind it; the whole and nothing without one.
+#[must_use]
+#[inline(never)]
+pub fn cut(bytes: &[u8], byte: u8) -> (&[u8], &[u8]) {
+    let at = bytes.iter().position(|it| *it == byte);
+    let (before, rest) = bytes
+        .split_at_checked(at.unwrap_or(bytes.len()))
+        .unwrap_or_default();
+    (before, rest.get(1..).unwrap_or_default())
+}
+
+/// What stands behind the first line that starts so, up to its end, without the white space around it.
+#[must_use]
+#[inline(never)]
+pub fn field<'t>(mut text: &'t [u8], start: &[u8]) -> Option<&'t [u8]> {
+    while !text.is_empty() {
+        let (line, rest) = cut(text, b'\n');
+        if let Some(value) = line.strip_prefix(start) {
+            return Some(value.trim_ascii());
+        }
+        text = rest;
+    }
+    None
+}
+
+/// Gives the decimal digits of a number.
+#[inline(never)]
+pub fn decimal(number: i64, digit: &mut dyn FnMut(u8)) {
+    if number < 0 {
+        digit(b'-');
+    }
+    let number = number.unsigned_abs();
+    let mut power = 10_u64.pow(19);
+    while power > 0 {
+        if power <= number || power == 1 {
+            digit(b'0' + u8::try_from(number / power % 10).unwrap_or(0));
+        }
+        power /= 10;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{c_text, cut, field, number};
+
+    #[test]
+    fn numbers() {
+        assert_eq!(number(b"0", 10), Some(0));
+        assert_eq!(number(b"18446744073709551615", 10), Some(u64::MAX));
+        assert_eq!(number(b"18446744073709551616", 10), None);
+        assert_eq!(number(b"fF", 16), Some(255));
+        assert_eq!(number(b"8", 8), None);
+        assert_eq!(number(b"", 10), None);
+        assert_eq!(number(b"-1", 10), None);
+    }
+
+    #[test]
+    fn parts() {
+        assert_eq!(cut(b"a=b=c", b'='), (&b"a"[..], &b"b=c"[..]));
+        assert_eq!(cut(b"a", b'='), (&b"a"[..], &b""[..]));
+        assert_eq!(cut(b"", b'='), (&b""[..], &b""[..]));
+        assert_eq!(field(b"a:1\nab:\t2 \nab:3\n", b"ab:"), Some(&b"2"[..]));
+        assert_eq!(field(b"a:1\n", b"b:"), None);
+        assert_eq!(c_text(b"a\0b"), Some(c"a"));
+        assert_eq!(c_text(b"a"), None);
+    }
+}
