@@ -231,17 +231,17 @@ impl Draft {
             Obj::IntelRdt => self.linux.intel_rdt = Some(self.intel_rdt),
             Obj::MemoryPolicy => self.linux.memory_policy = Some(self.memory_policy),
             Obj::IdMapping | Obj::SeccompArg => {
-                let part = core::mem::take(&mut self.part);
-                if !part.commit(pools, obj) {
+                if !self.part.commit(pools, obj) {
                     return Err(capacity(obj));
                 }
+                self.part = Part::default();
             }
             Obj::TimeOffset => {
-                let entry = core::mem::take(&mut self.entry);
-                let OffsetDraft { secs, nanosecs, .. } = entry.time_offset;
+                let OffsetDraft { secs, nanosecs, .. } = self.entry.time_offset;
                 if let Slot::Offset(place) = slot {
                     *place.of(self) = Some(TimeOffset { secs, nanosecs });
                 }
+                self.entry.time_offset = OffsetDraft::default();
             }
             _ => {
                 if !self.entry.commit(pools, obj, key) {
