@@ -60,7 +60,7 @@ impl Rule {
 
 /// The rules behind those of every config, as other runtimes have them: making any node, the six default devices,
 /// ptmx and the ptys, and tun.
-pub const DEFAULTS: [Rule; 11] = [
+pub const DEFAULTS: &[Rule] = &[
     Rule::allow(CHAR, None, None, MKNOD),
     Rule::allow(BLOCK, None, None, MKNOD),
     Rule::allow(CHAR, Some(1), Some(3), ALL_ACCESS),
@@ -74,8 +74,8 @@ pub const DEFAULTS: [Rule; 11] = [
     Rule::allow(CHAR, Some(10), Some(200), ALL_ACCESS),
 ];
 
-/// Most rules in one list.
-const RULES: usize = DEVICE_RULES + DEFAULTS.len();
+/// Most rules in one list: those of a config, and [`DEFAULTS`].
+pub const RULES: usize = DEVICE_RULES + DEFAULTS.len();
 
 /// A v1 list: what happens to devices that it does not name, and the ranges that it names.
 pub struct Fold {
@@ -93,7 +93,7 @@ pub struct Range {
     pub major: Option<u32>,
     /// `None` is every one.
     pub minor: Option<u32>,
-    /// Bits that are allowed (or denied, when the rest is allowed).
+    /// Bits that are allowed (or denied, when the rest is allowed); 0 where all were taken back.
     pub access: u8,
     /// The rule it comes from.
     from: u16,
@@ -129,14 +129,14 @@ impl Fold {
         &self.ranges
     }
 
-    /// Folds a list of at most `DEVICE_RULES` + [`DEFAULTS`] rules.
+    /// Folds a list of at most [`RULES`] rules.
     ///
     /// # Errors
     /// The number of the rule that v1 cannot express beside a later one, or that is one too many.
-    pub fn make(&mut self, rules: impl Iterator<Item = Rule>) -> Result<(), usize> {
+    pub fn make(&mut self, rules: &[Rule]) -> Result<(), usize> {
         self.allow = false;
         self.ranges.clear();
-        for (n, rule) in rules.enumerate() {
+        for (n, rule) in rules.iter().enumerate() {
             if rule.is_total() {
                 self.allow = rule.allow;
                 self.ranges.clear();
@@ -163,15 +163,13 @@ impl Fold {
     }
 
     fn add(&mut self, range: Range) -> Result<(), usize> {
-        let same = |it: &&mut Range| it.covers(&range) && range.covers(it);
-        match self.ranges.iter_mut().find(same) {
-            Some(old) => old.access |= range.access,
-            None => self
-                .ranges
-                .push(range)
-                .map_err(|_| usize::from(range.from))?,
+        for old in &mut self.ranges {
+            if old.access != 0 && old.covers(&range) && range.covers(old) {
+                old.access |= range.access;
+                return Ok(());
+            }
         }
-        Ok(())
+        self.ranges.push(range).map_err(|_| usize::from(range.from))
     }
 
     /// Makes a range like the rest again. The kernel can only forget whole ranges of its list.
@@ -185,7 +183,6 @@ impl Fold {
                 old.access &= !range.access;
             }
         }
-        self.ranges.retain(|it| it.access != 0);
         Ok(())
     }
 }
@@ -234,7 +231,7 @@ const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
 
 /// `struct bpf_insn`: opcode, two registers of four bits, a jump or memory offset, a constant.
-fn instruction(op: u8, to: u8, from: u8, offset: i16, value: u32) -> u64 {
+const fn instruction(op: u8, to: u8, from: u8, offset: i16, value: u32) -> u64 {
     let registers = if cfg!(target_endian = "little") {
         from << 4 | to
     } else {
@@ -243,6 +240,24 @@ fn instruction(op: u8, to: u8, from: u8, offset: i16, value: u32) -> u64 {
     let ([o0, o1], [v0, v1, v2, v3]) = (offset.to_ne_bytes(), value.to_ne_bytes());
     u64::from_ne_bytes([op, registers, o0, o1, v0, v1, v2, v3])
 }
+
+/// Loads what is asked for into the registers.
+static START: &[u64] = &[
+    instruction(op::LOAD_U32, KIND, CONTEXT, 0, 0),
+    instruction(op::COPY, ACCESS, KIND, 0, 0),
+    instruction(op::AND, KIND, 0, 0, 0xffff),
+    instruction(op::SHIFT_RIGHT, ACCESS, 0, 0, 16),
+    instruction(op::LOAD_U32, MAJOR, CONTEXT, 4, 0),
+    instruction(op::LOAD_U32, MINOR, CONTEXT, 8, 0),
+];
+const ACCEPT: [u64; 2] = [
+    instruction(op::SET, 0, 0, 0, 1),
+    instruction(op::EXIT, 0, 0, 0, 0),
+];
+const REFUSE: [u64; 2] = [
+    instruction(op::SET, 0, 0, 0, 0),
+    instruction(op::EXIT, 0, 0, 0, 0),
+];
 
 impl Program {
     /// No program.
@@ -262,23 +277,18 @@ impl Program {
         self.words.clear();
     }
 
-    /// Compiles a list of at most `DEVICE_RULES` + [`DEFAULTS`] rules; `None` when there are more.
-    pub fn compile(&mut self, rules: impl DoubleEndedIterator<Item = Rule>) -> Option<()> {
+    /// Compiles a list of at most [`RULES`] rules; `None` when there are more.
+    pub fn compile(&mut self, rules: &[Rule]) -> Option<()> {
         self.words.clear();
-        self.put(op::LOAD_U32, KIND, CONTEXT, 0, 0)?;
-        self.put(op::COPY, ACCESS, KIND, 0, 0)?;
-        self.put(op::AND, KIND, 0, 0, 0xffff)?;
-        self.put(op::SHIFT_RIGHT, ACCESS, 0, 0, 16)?;
-        self.put(op::LOAD_U32, MAJOR, CONTEXT, 4, 0)?;
-        self.put(op::LOAD_U32, MINOR, CONTEXT, 8, 0)?;
+        self.words.extend_from_slice(START).ok()?;
         let (mut rest, mut denies) = (false, false);
-        for rule in rules.rev() {
+        for rule in rules.iter().rev() {
             if rule.is_total() {
                 rest = rule.allow;
                 break;
             }
             denies |= !rule.allow;
-            self.rule(&rule)?;
+            self.rule(rule)?;
         }
         if rest && !denies {
             self.words.clear();
@@ -286,12 +296,12 @@ impl Program {
         }
         let end = self.words.len();
         // The two exits lie behind the last rule; what falls through to them is what no rule has decided.
-        let (first, last) = if rest { (1, 0) } else { (0, 1) };
-        self.put(op::SET, 0, 0, 0, first)?;
-        self.put(op::EXIT, 0, 0, 0, 0)?;
-        self.put(op::SET, 0, 0, 0, last)?;
-        self.put(op::EXIT, 0, 0, 0, 0)?;
-        let (accept, refuse) = if rest { (end, end + 2) } else { (end + 2, end) };
+        let (exits, accept, refuse) = if rest {
+            ([ACCEPT, REFUSE], end, end + 2)
+        } else {
+            ([REFUSE, ACCEPT], end + 2, end)
+        };
+        self.words.extend_from_slice(exits.as_flattened()).ok()?;
         self.patch(accept, refuse)
     }
 

@@ -90,6 +90,8 @@ pub struct CgroupPlan {
     pub hierarchies: Hierarchies,
     /// How the device rules are applied.
     pub devices: Devices,
+    /// The device rules, in order.
+    pub rules: heapless::Vec<devices::Rule, { devices::RULES }>,
     /// The rules for v1, when `devices` says so.
     pub fold: devices::Fold,
     /// The rules for v2, when `devices` says so.
@@ -117,6 +119,7 @@ impl CgroupPlan {
             warn: false,
             hierarchies: Hierarchies::new(),
             devices: Devices::Unrestricted,
+            rules: heapless::Vec::new(),
             fold: devices::Fold::new(),
             program: devices::Program::new(),
         }

@@ -38,8 +38,8 @@ impl Way {
                 .push(row.controllers, row.mount, &[own, path.as_bytes()])
                 .unwrap();
         }
-        plan.program.compile(devices::DEFAULTS.into_iter()).unwrap();
-        plan.fold.make(devices::DEFAULTS.into_iter()).unwrap();
+        plan.program.compile(devices::DEFAULTS).unwrap();
+        plan.fold.make(devices::DEFAULTS).unwrap();
         plan.devices = if plan.mode == Mode::V2 {
             Devices::Program
         } else {
@@ -275,14 +275,16 @@ fn the_longest_program_passes_the_verifier() {
     }
     let mut program = Box::new(devices::Program::new());
     for step in [1, 2] {
-        let rules = (0..1024_u32).map(|n| devices::Rule {
+        let rule = |n: u32| devices::Rule {
             allow: n % 3 != 0,
             kinds: if n % 2 == 0 { 2 } else { 1 },
             major: Some(n / step),
             minor: (n % 5 != 0).then_some(n),
             access: 1 + u8::try_from(n % 7).unwrap(),
-        });
-        program.compile(rules.chain(devices::DEFAULTS)).unwrap();
+        };
+        let mut rules: Vec<_> = (0..1024).map(rule).collect();
+        rules.extend(devices::DEFAULTS);
+        program.compile(&rules).unwrap();
         let loaded = crate::sys::bpf::load_device_program(program.words());
         assert!(loaded.is_ok(), "{loaded:?}");
     }

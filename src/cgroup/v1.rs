@@ -33,7 +33,7 @@ pub(super) fn device_rules(dir: BorrowedFd<'_>, fold: &Fold) -> Result<(), Errno
         (deny.as_fd(), allow.as_fd())
     };
     io::put(rest, b"a")?;
-    for range in fold.ranges() {
+    for range in fold.ranges().iter().filter(|range| range.access != 0) {
         let mut line = Line::default();
         line.range(range);
         io::put(others, line.text())?;
@@ -104,7 +104,7 @@ mod tests {
             minor,
             access,
         };
-        fold.make([rule].into_iter()).unwrap();
+        fold.make(&[rule]).unwrap();
         let range: &Range = fold.ranges().first().unwrap();
         let mut line = Line::default();
         line.range(range);

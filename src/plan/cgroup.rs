@@ -9,7 +9,7 @@ use super::arena::Arena;
 use super::make::Source;
 use crate::cgroup::devices::{self, BLOCK, CHAR, MKNOD, READ, WRITE};
 use crate::cgroup::{CgroupPlan, Devices, Kinds, Layout, Manager, Mode};
-use crate::config::{BlockIo, Cpu, DeviceRule, Memory, Resources, Text};
+use crate::config::{BlockIo, Cpu, DeviceRule, Memory, Pools, Resources, Text};
 use crate::error::{At, Fault, Rule, Step};
 
 /// Longest path of a cgroup below its mount point, PATH_MAX without its NUL.
@@ -33,7 +33,7 @@ pub fn make(
     let path = linux.and_then(|linux| linux.cgroups_path);
     let whole = linux.map_or(At::Nothing, |linux| At::Byte(linux.at));
     if let Some(resources) = resources {
-        refuse_limits(source, resources)?;
+        refuse_limits(source.pools, resources)?;
     }
     plan.mode = match manager {
         Manager::Cgroupfs => layout.mode,
@@ -50,7 +50,8 @@ pub fn make(
     if plan.mode != Mode::None {
         places(layout, wanted, arena, plan)?;
     }
-    device_rules(source, resources, plan)
+    let rules = resources.map(|all| all.devices).unwrap_or_default();
+    device_rules(rules.of(&source.pools.device_rules), plan)
 }
 
 /// The path that was asked for.
@@ -148,34 +149,24 @@ fn base(mode: Mode, own: &[u8], absolute: bool) -> &[u8] {
 
 /// Everything denied, then the document's rules in their order, then the usual allowances (the null device and its like,
 /// which other runtimes grant whatever the document says).
-fn device_rules(
-    source: Source<'_>,
-    resources: Option<&Resources>,
-    plan: &mut CgroupPlan,
-) -> Result<(), Fault> {
-    let list: &[DeviceRule] =
-        resources.map_or(&[][..], |all| all.devices.of(&source.pools.device_rules));
-    // Where everything is allowed there is nothing to add, and what was taken out of it stays out.
-    let last = list
-        .iter()
-        .rev()
-        .map(device_rule)
-        .find(devices::Rule::is_total);
-    let usual = match last {
-        Some(rule) if rule.allow => 0,
-        _ => devices::DEFAULTS.len(),
-    };
-    let rules = list.iter().map(device_rule);
-    let rules = rules.chain(devices::DEFAULTS.into_iter().take(usual));
-    let fault = |rule, n| {
-        let at = list
-            .get(n)
-            .map_or(At::Nothing, |it: &DeviceRule| At::Byte(it.at));
+fn device_rules(list: &[DeviceRule], plan: &mut CgroupPlan) -> Result<(), Fault> {
+    let fault = |rule, n: usize| {
+        let at = list.get(n).map_or(At::Nothing, |it| At::Byte(it.at));
         Fault::rule(Step::PlanDevices, rule, at)
     };
-    plan.program
-        .compile(rules.clone())
-        .ok_or(fault(Rule::Never, 0))?;
+    // The capacity is that of both lists.
+    let rules = &mut plan.rules;
+    rules.clear();
+    for rule in list {
+        let _ = rules.push(device_rule(rule));
+    }
+    let special = rules.iter().position(|it| it.allow || !it.is_total());
+    // Where everything is allowed there is nothing to add, and what was taken out of it stays out.
+    let last = rules.iter().rfind(|it| it.is_total());
+    if !last.is_some_and(|last| last.allow) {
+        let _ = rules.extend_from_slice(devices::DEFAULTS);
+    }
+    plan.program.compile(rules).ok_or(fault(Rule::Never, 0))?;
     plan.devices = if plan.program.words().is_empty() {
         Devices::Unrestricted
     } else if plan.mode == Mode::V2 {
@@ -186,20 +177,15 @@ fn device_rules(
         Devices::Program
     } else {
         // Nothing can apply them. That the default config denies everything is no reason not to run there.
-        let special = |rule: &DeviceRule| {
-            let rule = device_rule(rule);
-            rule.allow || !rule.is_total()
-        };
-        if let Some(n) = list.iter().position(special) {
+        if let Some(n) = special {
             return Err(fault(Rule::DevicesNeedCgroups, n));
         }
         plan.warn |= plan.mode != Mode::None;
         Devices::Unrestricted
     };
     if plan.devices == Devices::Lists {
-        plan.fold
-            .make(rules)
-            .map_err(|n| fault(Rule::DeviceSubset, n))?;
+        let folded = plan.fold.make(&plan.rules);
+        folded.map_err(|n| fault(Rule::DeviceSubset, n))?;
     }
     Ok(())
 }
@@ -225,53 +211,61 @@ fn device_rule(rule: &DeviceRule) -> devices::Rule {
 }
 
 /// Refuses every limit that would have an effect: never silence.
-fn refuse_limits(source: Source<'_>, resources: &Resources) -> Result<(), Fault> {
-    let pools = source.pools;
-    let memory = resources.memory.as_ref().filter(|it| limits_memory(it));
-    let cpu = resources.cpu.as_ref().filter(|it| limits_cpu(it));
-    let io = resources.block_io.as_ref().filter(|it| limits_io(it));
-    let pids = resources.pids.as_ref();
-    let pids = pids.filter(|it| it.limit.is_some_and(|limit| limit >= 0));
-    let network = resources.network.as_ref();
-    let network = network.filter(|it| it.class_id.unwrap_or(0) != 0 || !it.priorities.is_empty());
+fn refuse_limits(pools: &Pools, resources: &Resources) -> Result<(), Fault> {
     let huge = resources.hugepage_limits.of(&pools.hugepage_limits);
     let rdma = resources.rdma.of(&pools.rdma);
     let unified = resources.unified.of(&pools.unified);
-    let first = [
-        memory.map(|it| At::Byte(it.at)),
-        cpu.map(|it| At::Byte(it.at)),
-        io.map(|it| At::Byte(it.at)),
-        pids.map(|it| At::Byte(it.at)),
-        network.map(|it| At::Byte(it.at)),
-        huge.first().map(|it| At::Byte(it.at)),
-        rdma.first().map(|it| At::Byte(it.at)),
-        unified.first().map(|it| it.key.place()),
-    ];
-    match first.into_iter().flatten().next() {
-        Some(at) => Err(Fault::rule(Step::PlanCgroup, Rule::LaterLimits, at)),
-        None => Ok(()),
-    }
+    let at = if let Some(it) = &resources.memory
+        && limits_memory(it)
+    {
+        At::Byte(it.at)
+    } else if let Some(it) = &resources.cpu
+        && limits_cpu(it)
+    {
+        At::Byte(it.at)
+    } else if let Some(it) = &resources.block_io
+        && limits_io(it)
+    {
+        At::Byte(it.at)
+    } else if let Some(it) = &resources.pids
+        && it.limit >= Some(0)
+    {
+        At::Byte(it.at)
+    } else if let Some(it) = &resources.network
+        && (it.class_id > Some(0) || !it.priorities.is_empty())
+    {
+        At::Byte(it.at)
+    } else if let Some(it) = huge.first() {
+        At::Byte(it.at)
+    } else if let Some(it) = rdma.first() {
+        At::Byte(it.at)
+    } else if let Some(it) = unified.first() {
+        it.key.place()
+    } else {
+        return Ok(());
+    };
+    Err(Fault::rule(Step::PlanCgroup, Rule::LaterLimits, at))
 }
 
 /// Whether any of it limits something: −1 is no limit, 0 leaves a limit as it is.
 fn limits_memory(memory: &Memory) -> bool {
-    let sizes = [
-        memory.limit,
-        memory.reservation,
-        memory.swap,
-        memory.kernel,
-        memory.kernel_tcp,
-    ];
-    sizes.iter().flatten().any(|size| *size > 0)
+    memory.limit > Some(0)
+        || memory.reservation > Some(0)
+        || memory.swap > Some(0)
+        || memory.kernel > Some(0)
+        || memory.kernel_tcp > Some(0)
         || memory.swappiness.is_some()
         || memory.disable_oom_killer == Some(true)
 }
 
 fn limits_cpu(cpu: &Cpu) -> bool {
-    let numbers = [cpu.shares, cpu.burst, cpu.period, cpu.realtime_period];
-    let signed = [cpu.quota, cpu.realtime_runtime, cpu.idle];
-    numbers.iter().flatten().any(|it| *it != 0)
-        || signed.iter().flatten().any(|it| *it > 0)
+    cpu.shares > Some(0)
+        || cpu.burst > Some(0)
+        || cpu.period > Some(0)
+        || cpu.realtime_period > Some(0)
+        || cpu.quota > Some(0)
+        || cpu.realtime_runtime > Some(0)
+        || cpu.idle > Some(0)
         || cpu.cpus.is_some()
         || cpu.mems.is_some()
 }
@@ -284,8 +278,7 @@ fn limits_io(io: &BlockIo) -> bool {
         io.read_iops,
         io.write_iops,
     ];
-    let weights = [io.weight, io.leaf_weight];
-    lists.iter().any(|list| !list.is_empty()) || weights.iter().flatten().any(|it| *it != 0)
+    lists.iter().any(|list| !list.is_empty()) || io.weight > Some(0) || io.leaf_weight > Some(0)
 }
 
 #[cfg(test)]
