@@ -52,6 +52,41 @@ pub fn field<'t>(mut text: &'t [u8], start: &[u8]) -> Option<&'t [u8]> {
     None
 }
 
+/// What is between the separators: [`pieces`].
+pub struct Pieces<'t> {
+    rest: Option<&'t [u8]>,
+    separator: u8,
+}
+
+/// Takes a text apart, as `slice::split` does: one piece more than there are separators.
+#[must_use]
+pub fn pieces(text: &[u8], separator: u8) -> Pieces<'_> {
+    Pieces {
+        rest: Some(text),
+        separator,
+    }
+}
+
+impl<'t> Pieces<'t> {
+    /// What has not been given yet; `None` behind the last piece.
+    #[must_use]
+    pub fn rest(self) -> Option<&'t [u8]> {
+        self.rest
+    }
+}
+
+impl<'t> Iterator for Pieces<'t> {
+    type Item = &'t [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'t [u8]> {
+        let text = self.rest?;
+        let (piece, rest) = cut(text, self.separator);
+        self.rest = (piece.len() < text.len()).then_some(rest);
+        Some(piece)
+    }
+}
+
 /// Gives the decimal digits of a number.
 #[inline(never)]
 pub fn decimal(number: i64, digit: &mut dyn FnMut(u8)) {
@@ -70,7 +105,7 @@ pub fn decimal(number: i64, digit: &mut dyn FnMut(u8)) {
 
 #[cfg(test)]
 mod tests {
-    use super::{c_text, cut, field, number};
+    use super::{c_text, cut, field, number, pieces};
 
     #[test]
     fn numbers() {
@@ -88,6 +123,14 @@ mod tests {
         assert_eq!(cut(b"a=b=c", b'='), (&b"a"[..], &b"b=c"[..]));
         assert_eq!(cut(b"a", b'='), (&b"a"[..], &b""[..]));
         assert_eq!(cut(b"", b'='), (&b""[..], &b""[..]));
+        let all = |text| pieces(text, b',').collect::<Vec<_>>();
+        assert_eq!(all(b"a,,b,"), [&b"a"[..], b"", b"b", b""]);
+        assert_eq!(all(b""), [b""]);
+        let mut fields = pieces(b"1:2:3:4", b':');
+        assert_eq!(
+            (fields.nth(1), fields.rest()),
+            (Some(&b"2"[..]), Some(&b"3:4"[..]))
+        );
         assert_eq!(field(b"a:1\nab:\t2 \nab:3\n", b"ab:"), Some(&b"2"[..]));
         assert_eq!(field(b"a:1\n", b"b:"), None);
         assert_eq!(c_text(b"a\0b"), Some(c"a"));

@@ -11,6 +11,7 @@ use crate::limits::{CGROUP_BYTES, Limit};
 use crate::sys::OwnedFd;
 use crate::sys::memory::TakeOnce;
 use crate::sys::path::fs_type;
+use crate::text::pieces;
 use rustix::fs::{AtFlags, CWD, statat};
 
 /// Text of /proc/self/cgroup in the first half, a piece of mountinfo in the second.
@@ -32,6 +33,7 @@ const ROOT_INODE: u64 = 1;
 ///
 /// /proc/self/cgroup or mountinfo that cannot be read; the limits CGROUP_BYTES and CGROUP_HIERARCHIES. A host without
 /// cgroups, or without /proc, is no error.
+#[inline(never)] // its locals would lie in the frame of its caller
 pub fn discover(layout: &mut Layout) -> Result<(), Fault> {
     let text = TEXT.take();
     let text = text.ok_or(Fault::rule(Step::FindCgroups, Rule::Never, At::Nothing))?;
@@ -105,42 +107,20 @@ fn usual_v1(layout: &mut Layout, own: &[u8], root: &OwnedFd) -> Result<bool, Fau
             return Ok(false);
         }
         controllers_found |= !kinds.has(Kinds::NAMED) && !kinds.has(Kinds::UNIFIED);
-        push(
-            &mut layout.hierarchies,
-            controllers,
-            &[ROOT, b"/", name],
-            path,
-        )?;
+        let list = &mut layout.hierarchies;
+        list.push_pieces(controllers, &[ROOT, b"/", name], &[path])?;
     }
     layout.mode = Mode::V1;
     Ok(controllers_found)
 }
 
-/// A row whose mount point comes in pieces.
-fn push(
-    list: &mut Hierarchies,
-    controllers: &[u8],
-    mount: &[&[u8]; 3],
-    path: &[u8],
-) -> Result<(), Fault> {
-    let mut whole = [0; 256];
-    let mut len = 0;
-    for piece in mount {
-        if let Some(room) = whole.get_mut(len..len + piece.len()) {
-            room.copy_from_slice(piece);
-            len += piece.len();
-        }
-    }
-    list.push(controllers, whole.get(..len).unwrap_or(&[]), &[path])
-}
-
 /// The lines `id:controllers:path` of /proc/self/cgroup. "/" is given as the empty path; so is a path outside of the
 /// cgroup namespace ("/../x"), which no mount here can reach.
 fn entries(own: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    own.split(|byte| *byte == b'\n').filter_map(|line| {
-        let mut fields = line.splitn(3, |byte| *byte == b':');
+    pieces(own, b'\n').filter_map(|line| {
+        let mut fields = pieces(line, b':');
         let controllers = fields.nth(1)?;
-        let path = fields.next()?;
+        let path = fields.rest()?;
         let outside = path == b"/" || path == b"/.." || path.starts_with(b"/../");
         Some((controllers, if outside { b"" } else { path }))
     })
@@ -183,12 +163,12 @@ struct Mount<'a> {
 fn mount(line: &mut [u8]) -> Option<Mount<'_>> {
     let dash = line.windows(3).position(|window| window == b" - ")?;
     let (before, after) = line.split_at_mut_checked(dash)?;
-    let mut words = after.get(3..)?.split(|byte| *byte == b' ');
-    let v2 = match words.next()? {
-        b"cgroup" => false,
-        b"cgroup2" => true,
-        _ => return None,
-    };
+    let mut words = pieces(after.get(3..)?, b' ');
+    let kind = words.next()?;
+    let v2 = kind == b"cgroup2";
+    if !v2 && kind != b"cgroup" {
+        return None;
+    }
     let options = words.nth(1)?;
     let mut words = before.split_mut(|byte| *byte == b' ');
     let root = unescape(words.nth(3)?);
@@ -222,12 +202,9 @@ fn unescape(text: &mut [u8]) -> &[u8] {
 
 /// Adds a mount whose hierarchy has no row yet and which nothing hides.
 fn consider(list: &mut Hierarchies, own: &[u8], found: &Mount<'_>) -> Result<(), Fault> {
-    let named = |controllers: &[u8]| match controllers.split(|byte| *byte == b',').next() {
+    let named = |controllers: &[u8]| match pieces(controllers, b',').next() {
         Some(b"") | None => found.v2,
-        Some(first) => {
-            let mut options = found.options.split(|byte| *byte == b',');
-            !found.v2 && options.any(|option| option == first)
-        }
+        Some(first) => !found.v2 && pieces(found.options, b',').any(|option| option == first),
     };
     let Some((controllers, path)) = entries(own).find(|(controllers, _)| named(controllers)) else {
         return Ok(());

@@ -4,6 +4,7 @@
 use super::{Kinds, Record, io};
 use crate::error::Errno;
 use crate::sys::BorrowedFd;
+use crate::text::pieces;
 
 /// Whether the container's cgroup is frozen or about to be. A cgroup that is gone, or has no freezer, is not.
 #[must_use]
@@ -45,5 +46,5 @@ pub(super) fn set(dir: BorrowedFd<'_>, kinds: Kinds, frozen: bool) -> Result<(),
 
 /// Whether a file of the kernel has this line.
 pub(super) fn has_line(text: &[u8], line: &[u8]) -> bool {
-    text.split(|byte| *byte == b'\n').any(|it| it == line)
+    pieces(text, b'\n').any(|it| it == line)
 }

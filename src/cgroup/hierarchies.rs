@@ -9,6 +9,7 @@ use core::ffi::CStr;
 
 use crate::error::{At, Fault, Place, Step};
 use crate::limits::{CGROUP_BYTES, CGROUP_HIERARCHIES, Limit};
+use crate::text::{c_text, pieces};
 
 /// What a hierarchy can do, as bits: only what the runtime itself uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,14 +34,19 @@ impl Kinds {
             return Self::UNIFIED;
         }
         let mut kinds = Self(0);
-        for word in controllers.split(|byte| *byte == b',') {
-            kinds.0 |= match word {
-                b"devices" => Self::DEVICES.0,
-                b"freezer" => Self::FREEZER.0,
-                b"cpuset" => Self::CPUSET.0,
-                _ if word.starts_with(b"name=") => Self::NAMED.0,
-                _ => 0,
+        for word in pieces(controllers, b',') {
+            let kind = if word == b"devices" {
+                Self::DEVICES
+            } else if word == b"freezer" {
+                Self::FREEZER
+            } else if word == b"cpuset" {
+                Self::CPUSET
+            } else if word.starts_with(b"name=") {
+                Self::NAMED
+            } else {
+                continue;
             };
+            kinds.0 |= kind.0;
         }
         kinds
     }
@@ -52,10 +58,10 @@ impl Kinds {
     }
 }
 
-/// One row, as offsets into the text.
+/// One row: where its parts end in the text.
 #[derive(Clone, Copy)]
 struct Row {
-    at: u32,
+    start: u16,
     controllers: u16,
     mount: u16,
     dir: u16,
@@ -66,7 +72,7 @@ struct Row {
 }
 
 const EMPTY: Row = Row {
-    at: 0,
+    start: 0,
     controllers: 0,
     mount: 0,
     dir: 0,
@@ -79,7 +85,7 @@ const EMPTY: Row = Row {
 /// Hierarchies with one directory in each. Large: lives in .bss.
 pub struct Hierarchies {
     count: u8,
-    used: u32,
+    used: u16,
     rows: [Row; CGROUP_HIERARCHIES],
     text: [u8; CGROUP_BYTES],
 }
@@ -149,74 +155,81 @@ impl Hierarchies {
     /// # Errors
     /// The limits CGROUP_HIERARCHIES and CGROUP_BYTES.
     pub fn push(&mut self, controllers: &[u8], mount: &[u8], path: &[&[u8]]) -> Result<(), Fault> {
-        let full = |limit| Fault::limit(Step::FindCgroups, limit, At::Nothing);
-        let at = self.used;
-        let row = usize::from(self.count);
-        if row >= CGROUP_HIERARCHIES {
-            return Err(full(Limit::CGROUP_HIERARCHIES));
-        }
-        let parts = [controllers, mount];
-        let whole = parts
-            .iter()
-            .chain(path)
-            .map(|part| part.len())
-            .sum::<usize>();
-        let dir = whole - controllers.len();
-        if at as usize + whole + dir + b"\0/tasks\0".len() > CGROUP_BYTES {
-            return Err(full(Limit::CGROUP_BYTES));
-        }
-        self.put(controllers);
-        for end in [&b"\0"[..], b"/tasks\0"] {
-            self.put(mount);
-            for piece in path {
-                self.put(piece);
-            }
-            self.put(end);
-        }
-        let short = |number: usize| u16::try_from(number).unwrap_or(0);
-        if let Some(slot) = self.rows.get_mut(row) {
-            *slot = Row {
-                at,
-                controllers: short(controllers.len()),
-                mount: short(mount.len()),
-                dir: short(dir),
-                kinds: Kinds::of(controllers),
-                made: 0,
-                name: 0,
-                inode: 0,
-            };
-            self.count += 1;
-        }
+        self.push_pieces(controllers, &[mount], path)
+    }
+
+    /// Adds a row whose mount point comes in pieces, too.
+    pub(super) fn push_pieces(
+        &mut self,
+        controllers: &[u8],
+        mount: &[&[u8]],
+        path: &[&[u8]],
+    ) -> Result<(), Fault> {
+        let start = self.used;
+        let done = self.try_push(controllers, mount, path);
+        done.map_err(|limit| {
+            self.used = start;
+            Fault::limit(Step::FindCgroups, limit, At::Nothing)
+        })
+    }
+
+    fn try_push(
+        &mut self,
+        controllers: &[u8],
+        mount: &[&[u8]],
+        path: &[&[u8]],
+    ) -> Result<(), Limit> {
+        let mut row = EMPTY;
+        row.kinds = Kinds::of(controllers);
+        row.start = self.used;
+        row.controllers = self.put(&[controllers])?;
+        row.mount = self.put(mount)?;
+        row.dir = self.put(path)?;
+        self.put(&[b"\0"])?;
+        self.put(mount)?;
+        self.put(path)?;
+        self.put(&[b"/tasks\0"])?;
+        let slot = self.rows.get_mut(usize::from(self.count));
+        *slot.ok_or(Limit::CGROUP_HIERARCHIES)? = row;
+        self.count += 1;
         Ok(())
     }
 
-    /// Appends bytes that `push` has found room for.
-    fn put(&mut self, bytes: &[u8]) {
-        let at = self.used as usize;
-        if let Some(room) = self.text.get_mut(at..at + bytes.len()) {
-            room.copy_from_slice(bytes);
-            self.used += u32::try_from(bytes.len()).unwrap_or(0);
+    /// Appends pieces; where they end.
+    fn put(&mut self, pieces: &[&[u8]]) -> Result<u16, Limit> {
+        for piece in pieces {
+            let at = usize::from(self.used);
+            let end = at + piece.len();
+            let room = self.text.get_mut(at..end).ok_or(Limit::CGROUP_BYTES)?;
+            room.copy_from_slice(piece);
+            self.used = u16::try_from(end).map_err(|_| Limit::CGROUP_BYTES)?;
         }
+        Ok(self.used)
+    }
+
+    /// A part of the text.
+    #[inline(never)] // many callers
+    fn part(&self, from: u16, to: u16) -> &[u8] {
+        let part = self.text.get(usize::from(from)..usize::from(to));
+        part.unwrap_or(&[])
+    }
+
+    /// The string of the text that starts here.
+    #[inline(never)] // two callers
+    fn string(&self, from: u16) -> &CStr {
+        c_text(self.part(from, self.used)).unwrap_or_default()
     }
 
     /// Row `n`.
     #[must_use]
     pub fn get(&self, n: usize) -> Option<Hierarchy<'_>> {
         let row = self.rows.get(..self.len())?.get(n)?;
-        let at = row.at as usize;
-        let start = at + usize::from(row.controllers);
-        let end = start + usize::from(row.dir);
-        let dir = self.text.get(start..=end)?;
-        let (mount, path) = self
-            .text
-            .get(start..end)?
-            .split_at_checked(usize::from(row.mount))?;
         Some(Hierarchy {
-            controllers: self.text.get(at..start)?,
-            mount,
-            path,
-            dir: crate::text::c_text(dir)?,
-            tasks: crate::text::c_text(self.text.get(end + 1..)?)?,
+            controllers: self.part(row.start, row.controllers),
+            mount: self.part(row.controllers, row.mount),
+            path: self.part(row.mount, row.dir),
+            dir: self.string(row.controllers),
+            tasks: self.string(row.dir + 1),
             kinds: row.kinds,
             made: row.made,
             at: match row.name {
@@ -252,7 +265,7 @@ impl Hierarchies {
         self.count = other.count;
         self.used = other.used;
         self.rows = other.rows;
-        let used = other.used as usize;
+        let used = usize::from(other.used);
         if let (Some(to), Some(from)) = (self.text.get_mut(..used), other.text.get(..used)) {
             to.copy_from_slice(from);
         }

@@ -11,6 +11,7 @@ use super::{CgroupPlan, Devices, Hierarchy, Kinds, Mode, Record, io, remove, v1,
 use crate::error::{Context, Errno, Fault, Rule, Step};
 use crate::fs::later::Later;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd};
+use crate::text::pieces;
 use rustix::fs::{AtFlags, CWD, Mode as Bits, mkdirat, statat};
 
 /// Anyone may look into a new cgroup; only its owner writes.
@@ -159,6 +160,7 @@ fn make(
 }
 
 /// Makes the directory, with one call where only it is missing; the number of components that were made.
+#[inline(never)] // its locals would lie in the frame of its caller
 fn directory(row: &Hierarchy<'_>, hand_down: bool) -> Result<u8, Errno> {
     if !hand_down {
         match mkdirat(CWD, row.dir, DIRECTORY) {
@@ -171,7 +173,7 @@ fn directory(row: &Hierarchy<'_>, hand_down: bool) -> Result<u8, Errno> {
     let mut dir = io::open_dir(row.mount)?;
     let mut end = row.mount.len();
     let mut made = 0_u8;
-    for name in row.path.split(|byte| *byte == b'/').skip(1) {
+    for name in pieces(row.path, b'/').skip(1) {
         if hand_down {
             v2::enable_controllers(dir.as_fd());
         }
@@ -201,6 +203,7 @@ fn directory(row: &Hierarchy<'_>, hand_down: bool) -> Result<u8, Errno> {
 }
 
 /// Fills the new directories from the top down, and the last one in any case.
+#[inline(never)] // its locals would lie in the frame of its caller
 fn fill_cpusets(row: &Hierarchy<'_>, made: u8) -> Result<(), Errno> {
     for level in (0..made.max(1)).rev() {
         let path = row.dir.to_bytes();

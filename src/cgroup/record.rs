@@ -8,7 +8,7 @@
 use super::{Hierarchies, Mode, Record};
 use crate::limits::CGROUP_BYTES;
 use crate::sys::memory::TakeOnce;
-use crate::text::number;
+use crate::text::{number, pieces};
 
 /// Decoded fields of one line, on their way into the list.
 static FIELDS: TakeOnce<[u8; CGROUP_BYTES]> = TakeOnce::new([0; CGROUP_BYTES]);
@@ -61,11 +61,8 @@ impl Record {
     /// Writes the record as text to the start of `buffer`; `None` when it does not fit.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         let mut sink = Sink { buffer, used: 0 };
-        sink.put(match self.mode {
-            Mode::None => b"none\n",
-            Mode::V1 => b"v1\n",
-            Mode::V2 => b"v2\n",
-        })?;
+        sink.put(name(self.mode))?;
+        sink.put(b"\n")?;
         for row in self.hierarchies.iter() {
             for field in [row.controllers, row.mount, row.path] {
                 sink.escaped(field)?;
@@ -89,13 +86,11 @@ impl Record {
     }
 
     fn decode_with(&mut self, text: &[u8], fields: &mut [u8]) -> Option<()> {
-        let mut lines = text.strip_suffix(b"\n")?.split(|byte| *byte == b'\n');
-        self.mode = match lines.next()? {
-            b"none" => Mode::None,
-            b"v1" => Mode::V1,
-            b"v2" => Mode::V2,
-            _ => return None,
-        };
+        let lines = text.strip_suffix(b"\n")?;
+        let mut lines = pieces(lines, b'\n');
+        let mode = lines.next()?;
+        let modes = [Mode::None, Mode::V1, Mode::V2];
+        self.mode = modes.into_iter().find(|it| name(*it) == mode)?;
         self.hierarchies.clear();
         self.fresh = false;
         for line in lines {
@@ -105,8 +100,16 @@ impl Record {
     }
 }
 
+fn name(mode: Mode) -> &'static [u8] {
+    match mode {
+        Mode::None => b"none",
+        Mode::V1 => b"v1",
+        Mode::V2 => b"v2",
+    }
+}
+
 fn line_into(list: &mut Hierarchies, line: &[u8], fields: &mut [u8]) -> Option<()> {
-    let mut words = line.split(|byte| *byte == b' ');
+    let mut words = pieces(line, b' ');
     let (controllers, rest) = unescape(words.next()?, fields)?;
     let (mount, rest) = unescape(words.next()?, rest)?;
     let (path, _) = unescape(words.next()?, rest)?;
@@ -115,7 +118,7 @@ fn line_into(list: &mut Hierarchies, line: &[u8], fields: &mut [u8]) -> Option<(
     let sound = |text: &[u8]| {
         text.is_empty() || text.starts_with(b"/") && !text.ends_with(b"/") && !text.contains(&0)
     };
-    let up = path.split(|byte| *byte == b'/').any(|part| part == b"..");
+    let up = pieces(path, b'/').any(|part| part == b"..");
     if words.next().is_some() || !sound(mount) || !sound(path) || path.is_empty() || up {
         return None;
     }

@@ -153,6 +153,7 @@ fn insist(record: &Record, mut busy: u64) -> Result<(), Fault> {
 }
 
 /// Removes the directories that the container made below its own, then its own.
+#[inline(never)] // its locals would lie in the frame of its caller
 fn clear(row: &Hierarchy<'_>) -> Result<Left, Errno> {
     if row.made > 0 && is_ours(row)? {
         match io::open_dir(row.dir) {

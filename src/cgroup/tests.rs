@@ -276,10 +276,10 @@ fn the_longest_program_passes_the_verifier() {
     let mut program = Box::new(devices::Program::new());
     for step in [1, 2] {
         let rule = |n: u32| devices::Rule {
-            allow: n % 3 != 0,
-            kinds: if n % 2 == 0 { 2 } else { 1 },
+            allow: !n.is_multiple_of(3),
+            kinds: if n.is_multiple_of(2) { 2 } else { 1 },
             major: Some(n / step),
-            minor: (n % 5 != 0).then_some(n),
+            minor: (!n.is_multiple_of(5)).then_some(n),
             access: 1 + u8::try_from(n % 7).unwrap(),
         };
         let mut rules: Vec<_> = (0..1024).map(rule).collect();

@@ -8,6 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Enables for the children of a cgroup every controller that it has: as far as it goes. A cgroup with processes in it
 /// refuses (EBUSY), a read-only or foreign one too; whoever needs a controller finds its file missing.
+#[inline(never)] // its locals would lie in the frame of its caller
 pub(super) fn enable_controllers(dir: BorrowedFd<'_>) {
     let (mut available, mut enabled) = ([0; 256], [0; 256]);
     let Ok(available) = io::read_small(dir, c"cgroup.controllers", &mut available) else {
@@ -47,6 +48,7 @@ fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Attaches the device program; `fresh` is false for a cgroup that was there before and may have programs of an earlier
 /// container, which are taken off after ours is on.
+#[inline(never)] // its locals would lie in the frame of its caller
 pub(super) fn device_program(dir: BorrowedFd<'_>, words: &[u64], fresh: bool) -> Result<(), Errno> {
     let mut ids = [0; 64];
     let old = if fresh {

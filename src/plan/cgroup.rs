@@ -149,6 +149,7 @@ fn base(mode: Mode, own: &[u8], absolute: bool) -> &[u8] {
 
 /// Everything denied, then the document's rules in their order, then the usual allowances (the null device and its like,
 /// which other runtimes grant whatever the document says).
+#[inline(never)] // its locals would lie in the frame of its caller
 fn device_rules(list: &[DeviceRule], plan: &mut CgroupPlan) -> Result<(), Fault> {
     let fault = |rule, n: usize| {
         let at = list.get(n).map_or(At::Nothing, |it| At::Byte(it.at));

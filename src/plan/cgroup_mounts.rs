@@ -54,6 +54,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, mut mount: Mount) {
 }
 
 /// One v1 hierarchy in it, under the name that it has on the host; with links for controllers that share it.
+#[inline(never)] // its locals would lie in the frame of its caller
 fn hierarchy(draft: &mut Draft<'_>, place: usize, set: u32) {
     let Plan {
         arena,

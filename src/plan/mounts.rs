@@ -230,19 +230,21 @@ fn one(draft: &mut Draft<'_>, entry: &config::Mount) -> Result<(), Fault> {
 }
 
 /// Plans a new file system.
+#[inline(never)] // its locals would lie in the frame of its caller
 fn new(draft: &mut Draft<'_>, entry: &config::Mount, mut mount: Mount) -> Result<(), Fault> {
     let Source { pools, doc, .. } = draft.source;
     let arena = &draft.plan.arena;
     let fstype = arena.bytes(mount.fstype);
     let tmpfs = fstype == b"tmpfs";
-    match fstype {
-        b"proc" => mount.kind = Kind::Proc,
-        b"sysfs" => mount.kind = Kind::Sysfs,
-        b"cgroup" => {
-            cgroup_mounts::plan(draft, mount);
-            return Ok(());
-        }
-        _ => {}
+    if fstype == b"cgroup" {
+        cgroup_mounts::plan(draft, mount);
+        return Ok(());
+    }
+    if fstype == b"proc" {
+        mount.kind = Kind::Proc;
+    }
+    if fstype == b"sysfs" {
+        mount.kind = Kind::Sysfs;
     }
     if mount.copy_up && !tmpfs {
         return Err(rule(Rule::CopyUpTmpfs, At::Byte(entry.at)));

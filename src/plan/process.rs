@@ -267,20 +267,18 @@ fn environment(draft: &mut Draft<'_>, entries: &[Text], seen: &mut Seen) {
         }
         let entry = draft.text(*text);
         let Plan { arena, process, .. } = &mut *draft.plan;
-        match arena.bytes(entry) {
+        let bytes = arena.bytes(entry);
+        if bytes == b"HOME=" {
             // An empty HOME is replaced by the one of /etc/passwd.
-            b"HOME=" => {
-                arena.take_back(entry);
-                continue;
-            }
-            [b'H', b'O', b'M', b'E', b'=', ..] => process.has_home = true,
-            [b'P', b'A', b'T', b'H', b'=', ..] => {
-                process.path = Some(Str {
-                    at: entry.at + 5,
-                    len: entry.len - 5,
-                });
-            }
-            _ => {}
+            arena.take_back(entry);
+            continue;
+        }
+        process.has_home |= bytes.starts_with(b"HOME=");
+        if bytes.starts_with(b"PATH=") {
+            process.path = Some(Str {
+                at: entry.at + 5,
+                len: entry.len - 5,
+            });
         }
         process.env.add(entry);
     }
