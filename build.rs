@@ -201,6 +201,7 @@ fn texts() {
         ("Step", steps::TEXTS),
         ("Errno", include_str!("src/say/errno.txt")),
         ("Limit", &limits),
+        ("Spec", include_str!("src/cli/spec.txt")),
     ];
     // The tables behind each other, with a NUL behind each.
     let mut bytes: Vec<u8> = Vec::new();
@@ -258,6 +259,7 @@ fn texts() {
     fs::write(Path::new(&out).join("texts.rs"), text).expect("OUT_DIR is writable");
     for file in [
         "cli/flags.txt",
+        "cli/spec.txt",
         "error/hints.rs",
         "error/places.rs",
         "error/rules.rs",

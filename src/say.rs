@@ -213,6 +213,7 @@ fn sentence(line: &mut Line<'_>, fault: Fault, scene: &Scene) {
 }
 
 /// `config.json:12:17: process.rlimits[3].soft: "abc": `.
+#[inline(never)] // half the sentences have none
 fn in_document(line: &mut Line<'_>, document: &[u8], byte: u32) {
     let (row, column) = config::locate(document, byte);
     line.text("config.json:");

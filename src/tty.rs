@@ -20,10 +20,12 @@ use core::ffi::CStr;
 use crate::error::{Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
 use crate::fs::root::Root;
-use crate::sys::path::{fs_type, openat};
-use crate::sys::{AsRawFd, BorrowedFd, OwnedFd, sock};
+use crate::fs::text::Text;
+use crate::fs::within;
+use crate::sys::path::{cwd, fs_type, openat};
+use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, c_text, sock};
 use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstat};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect as join};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -57,7 +59,7 @@ pub fn check(terminal: bool, detach: bool, socket_given: bool) -> Result<Mode, R
 }
 
 /// Connects to a console socket: a listening stream socket. A path longer than a socket address holds (107 bytes) is
-/// reached through a descriptor of its directory.
+/// reached from inside its directory.
 ///
 /// # Errors
 ///
@@ -68,39 +70,33 @@ pub fn connect(path: &CStr) -> Result<OwnedFd, Fault> {
 }
 
 fn connect_to(path: &CStr) -> Result<OwnedFd, Errno> {
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map(OwnedFd::from)?;
-    match SocketAddrUnix::new(path) {
-        Err(Errno::NAMETOOLONG) => {}
-        address => return join(&socket, &address?).map(|()| socket),
+    let unix = AddressFamily::UNIX;
+    let socket = socket_with(unix, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let socket = OwnedFd::from(socket);
+    match join(&socket, path) {
+        Err(Errno::NAMETOOLONG) => join_from_near(&socket, path)?,
+        joined => joined?,
     }
-    let bytes = path.to_bytes();
+    Ok(socket)
+}
+
+fn join(socket: &OwnedFd, path: &CStr) -> Result<(), Errno> {
+    rustix::net::connect(socket, &SocketAddrUnix::new(path)?)
+}
+
+#[inline(never)] // its buffer would lie in the frame of everything below
+fn join_from_near(socket: &OwnedFd, path: &CStr) -> Result<(), Errno> {
+    let bytes = path.to_bytes_with_nul();
     let slash = bytes.iter().rposition(|byte| *byte == b'/');
-    let (dir, name) = match slash {
-        Some(at) => (bytes.get(..=at), bytes.get(at + 1..)),
-        None => return Err(Errno::NAMETOOLONG),
-    };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let none = rustix::fs::Mode::empty();
-    let dir = rustix::fs::openat(rustix::fs::CWD, dir.unwrap_or(b"/"), flags, none)?;
-    let mut short = heapless::Vec::<u8, 108>::new();
-    let number = rustix::path::DecInt::from_fd(&dir);
-    for piece in [
-        &b"/proc/self/fd/"[..],
-        number.as_bytes(),
-        b"/",
-        name.unwrap_or(b""),
-    ] {
-        short
-            .extend_from_slice(piece)
-            .map_err(|_| Errno::NAMETOOLONG)?;
-    }
-    join(&socket, &SocketAddrUnix::new(&short[..])?).map(|()| socket)
+    let (dir, name) = bytes
+        .split_at_checked(slash.ok_or(Errno::NAMETOOLONG)? + 1)
+        .ok_or(Errno::INVAL)?;
+    let name = c_text(name).ok_or(Errno::INVAL)?;
+    let mut text = Text::new();
+    text.push(dir)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let dir = openat(cwd(), text.path(), flags)?;
+    within(dir.as_fd(), || join(socket, name))
 }
 
 /// Both ends of a terminal.

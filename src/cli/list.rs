@@ -18,7 +18,8 @@ const COLUMN: usize = 12;
 const PADDING: usize = 3;
 /// Room for the longest cell, a path.
 const CELL: usize = 4200;
-const HEADER: [&str; 6] = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
+/// Of the columns before the last one; none is as wide as [`COLUMN`] with its space.
+const TITLES: &[u8] = b"ID PID STATUS BUNDLE CREATED ";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -106,39 +107,33 @@ impl Lister<'_> {
 
     fn table(&mut self, line: &mut Line<'_>) -> Result<(), Fault> {
         let mut widths = [COLUMN; 5];
-        let fit = |width: &mut usize, length: usize| {
-            *width = (*width).max(length.saturating_add(PADDING))
-        };
-        for (width, title) in widths.iter_mut().zip(HEADER) {
-            fit(width, title.len());
-        }
-        self.each(false, &mut |entry| {
-            for (n, width) in widths.iter_mut().enumerate() {
-                fit(width, characters(cell(entry, n, &mut [0; CELL])));
-            }
-        })?;
-        for (title, width) in HEADER.into_iter().zip(widths) {
-            line.text(title);
-            spaces(line, width.saturating_sub(title.len()));
-        }
-        line.text("OWNER\n");
-        self.each(true, &mut |entry| {
-            for (n, width) in widths.iter().enumerate() {
-                let mut buffer = [0; CELL];
-                let text = cell(entry, n, &mut buffer);
-                line.foreign(text);
-                spaces(line, width.saturating_sub(characters(text)));
-            }
-            let mut passwd = [0; 2048];
-            match user_name(entry.owner, &mut passwd) {
-                Some(name) => line.foreign(name),
-                None => {
-                    line.text("#");
-                    line.number(u64::from(entry.owner));
+        for print in [false, true] {
+            if print {
+                let titles = TITLES.split_inclusive(|byte| *byte == b' ');
+                for (title, width) in titles.zip(widths) {
+                    line.foreign(title);
+                    spaces(line, width.saturating_sub(title.len()));
                 }
+                line.text("OWNER\n");
             }
-            line.text("\n");
-        })
+            self.each(print, &mut |entry| {
+                let mut buffer = [0; CELL];
+                for (n, width) in widths.iter_mut().enumerate() {
+                    let text = cell(entry, n, &mut buffer);
+                    let length = characters(text);
+                    if print {
+                        line.raw(text);
+                        spaces(line, width.saturating_sub(length));
+                    } else {
+                        *width = (*width).max(length.saturating_add(PADDING));
+                    }
+                }
+                if print {
+                    owner(line, entry.owner);
+                }
+            })?;
+        }
+        Ok(())
     }
 
     fn json(&mut self, line: &mut Line<'_>) -> Result<(), Fault> {
@@ -148,7 +143,7 @@ impl Lister<'_> {
             separator = ",";
             let mut object = Object::new(line, false);
             object.container(entry.id, entry.record, entry.status);
-            let mut passwd = [0; 2048];
+            let mut passwd = [0; 256];
             object.text(
                 "owner",
                 user_name(entry.owner, &mut passwd).unwrap_or_default(),
@@ -158,6 +153,18 @@ impl Lister<'_> {
         line.text(if separator == "[" { "null\n" } else { "]\n" });
         Ok(())
     }
+}
+
+/// The last column.
+fn owner(line: &mut Line<'_>, uid: u32) {
+    match user_name(uid, &mut [0; 256]) {
+        Some(name) => line.foreign(name),
+        None => {
+            line.text("#");
+            line.number(u64::from(uid));
+        }
+    }
+    line.text("\n");
 }
 
 /// A column of a container, as harmless text.

@@ -1,67 +1,20 @@
 //! `spec`: writes a config.json to start from. It is kept without white space and laid out on the way.
+//!
+//! `spec.txt` is its text in pieces, a line each. The first character of a line says when it is written: `a`lways, by
+//! `r`oot, by others (`l`), or `u` on a host with cgroup v2 only, where the mount of cgroups shows the container its own
+//! part.
 #![forbid(unsafe_code)]
 
 use super::Call;
-use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
+use crate::error::{At, Context, Errno, Fault, Packed, Place, Rule, Step, packed};
 use crate::say::Line;
 use crate::sys::path;
 use rustix::fs::{CWD, OFlags, statfs};
 use rustix::process::{getegid, geteuid};
 
-/// When a piece of the template is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum When {
-    Always,
-    Root,
-    Rootless,
-    /// On a host with cgroup v2 only: there the mount of cgroups shows the container its own part.
-    Unified,
-}
-
 /// Stands for the caller's user and group in the template.
 const USER: char = '@';
 const GROUP: char = '^';
-
-static TEMPLATE: [(When, &str); 14] = [
-    (
-        When::Always,
-        r#"{"ociVersion":"1.3.0","process":{"terminal":true,"user":{"uid":0,"gid":0},"args":["sh"],"env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","TERM=xterm"],"cwd":"/","capabilities":{"bounding":["CAP_AUDIT_WRITE","CAP_KILL","CAP_NET_BIND_SERVICE"],"effective":["CAP_AUDIT_WRITE","CAP_KILL","CAP_NET_BIND_SERVICE"],"permitted":["CAP_AUDIT_WRITE","CAP_KILL","CAP_NET_BIND_SERVICE"]},"rlimits":[{"type":"RLIMIT_NOFILE","hard":1024,"soft":1024}],"noNewPrivileges":true},"root":{"path":"rootfs","readonly":true},"hostname":"ocilet","mounts":[{"destination":"/proc","type":"proc","source":"proc"},{"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","strictatime","mode=755","size=65536k"]},{"destination":"/dev/pts","type":"devpts","source":"devpts","options":["nosuid","noexec","newinstance","ptmxmode=0666","mode=0620""#,
-    ),
-    (When::Root, r#","gid=5""#),
-    (
-        When::Always,
-        r#"]},{"destination":"/dev/shm","type":"tmpfs","source":"shm","options":["nosuid","noexec","nodev","mode=1777","size=65536k"]},{"destination":"/dev/mqueue","type":"mqueue","source":"mqueue","options":["nosuid","noexec","nodev"]},{"destination":"/sys","#,
-    ),
-    (When::Root, r#""type":"sysfs","source":"sysfs","options":["#),
-    (
-        When::Rootless,
-        r#""type":"none","source":"/sys","options":["rbind","#,
-    ),
-    (
-        When::Always,
-        r#""nosuid","noexec","nodev","ro"]},{"destination":"/sys/fs/cgroup","type":"cgroup","source":"cgroup","options":["nosuid","noexec","nodev","relatime","ro"]}],"linux":{"#,
-    ),
-    (
-        When::Rootless,
-        r#""uidMappings":[{"containerID":0,"hostID":@,"size":1}],"gidMappings":[{"containerID":0,"hostID":^,"size":1}],"#,
-    ),
-    (
-        When::Root,
-        r#""resources":{"devices":[{"allow":false,"access":"rwm"}]},"#,
-    ),
-    (When::Always, r#""namespaces":[{"type":"pid"},"#),
-    (When::Root, r#"{"type":"network"},"#),
-    (
-        When::Always,
-        r#"{"type":"ipc"},{"type":"uts"},{"type":"mount"}"#,
-    ),
-    (When::Rootless, r#",{"type":"user"}"#),
-    (When::Unified, r#",{"type":"cgroup"}"#),
-    (
-        When::Always,
-        r#"],"maskedPaths":["/proc/acpi","/proc/asound","/proc/kcore","/proc/keys","/proc/latency_stats","/proc/timer_list","/proc/timer_stats","/proc/sched_debug","/sys/firmware","/sys/devices/virtual/powercap","/proc/scsi"],"readonlyPaths":["/proc/bus","/proc/fs","/proc/irq","/proc/sys","/proc/sysrq-trigger"]}}"#,
-    ),
-];
 
 /// `spec`.
 pub(super) fn spec(call: &Call) -> Result<i32, Fault> {
@@ -90,38 +43,34 @@ fn is_unified() -> bool {
 /// The template as indented text. Strings in it have no escapes, and no braces, brackets, colons, or commas that are
 /// not followed by a quote.
 fn layout(line: &mut Line<'_>, rootless: bool, unified: bool) {
-    let pieces = TEMPLATE.iter().filter(|(when, _)| match when {
-        When::Always => true,
-        When::Root => !rootless,
-        When::Rootless => rootless,
-        When::Unified => unified,
-    });
-    let mut depth = 0_usize;
-    let mut quoted = false;
-    for character in pieces.flat_map(|(_, text)| text.chars()) {
-        quoted ^= character == '"';
-        let mut buffer = [0; 4];
-        let text: &str = character.encode_utf8(&mut buffer);
-        match character {
-            _ if quoted => line.text(text),
-            '{' | '[' => {
-                depth = depth.saturating_add(1);
-                line.text(text);
-                new_line(line, depth);
-            }
-            '}' | ']' => {
+    let (mut depth, mut quoted) = (0_usize, false);
+    let pieces = (0..).map(|n| Packed::line(packed::Spec, n));
+    for mut piece in pieces {
+        let wanted = match piece.next() {
+            Some('r') => !rootless,
+            Some('l') => rootless,
+            Some('u') => unified,
+            Some(_) => true,
+            None => break,
+        };
+        for character in piece.filter(|_| wanted) {
+            quoted ^= character == '"';
+            if !quoted && matches!(character, '}' | ']') {
                 depth = depth.saturating_sub(1);
                 new_line(line, depth);
-                line.text(text);
             }
-            ',' => {
-                line.text(",");
+            match character {
+                USER => line.number(u64::from(geteuid().as_raw())),
+                GROUP => line.number(u64::from(getegid().as_raw())),
+                plain => line.character(plain),
+            }
+            if !quoted && matches!(character, '{' | '[' | ',') {
+                depth = depth.saturating_add(usize::from(character != ','));
                 new_line(line, depth);
             }
-            ':' => line.text(": "),
-            USER => line.number(u64::from(geteuid().as_raw())),
-            GROUP => line.number(u64::from(getegid().as_raw())),
-            _ => line.text(text),
+            if !quoted && character == ':' {
+                line.text(" ");
+            }
         }
     }
     line.text("\n");

@@ -72,6 +72,15 @@ impl<'l, 'b> Object<'l, 'b> {
         }
     }
 
+    /// Text of our own; white space only where it is to be laid out for readers.
+    fn put(&mut self, text: &str) {
+        for character in text.chars() {
+            if self.indent || !character.is_ascii_whitespace() {
+                self.line.character(character);
+            }
+        }
+    }
+
     /// What `state` and `list` have in common.
     pub(super) fn container(&mut self, id: &[u8], record: Stored<'_>, status: Status) {
         let pid = if status == Status::Stopped {
@@ -100,41 +109,35 @@ impl<'l, 'b> Object<'l, 'b> {
         self.line.text("\"");
     }
 
-    pub(super) fn end(self) {
-        self.line.text(if self.indent { "\n}" } else { "}" });
+    pub(super) fn end(mut self) {
+        self.put("\n}");
     }
 
     fn key(&mut self, key: &str) {
-        if !self.first {
-            self.line.text(",");
-        }
+        self.put(if self.first { "\n  \"" } else { ",\n  \"" });
         self.first = false;
-        self.line.text(if self.indent { "\n  \"" } else { "\"" });
-        self.line.text(key);
-        self.line.text(if self.indent { "\": " } else { "\":" });
+        self.put(key);
+        self.put("\": ");
     }
 
     /// Strings of a checked document, with the escapes that they have there.
     fn annotations(&mut self, json: &[u8]) {
         let mut any = false;
         for (n, string) in strings(json).enumerate() {
-            if n % 2 == 1 {
-                self.line.text(if self.indent { ": \"" } else { ":\"" });
-            } else {
-                if any {
-                    self.line.text(",");
-                } else {
+            any = true;
+            match n {
+                0 => {
                     self.key("annotations");
-                    self.line.text("{");
-                    any = true;
+                    self.put("{\n    \"");
                 }
-                self.line.text(if self.indent { "\n    \"" } else { "\"" });
+                n if n % 2 == 0 => self.put(",\n    \""),
+                _ => self.put(": \""),
             }
             self.line.raw(string);
-            self.line.text("\"");
+            self.put("\"");
         }
         if any {
-            self.line.text(if self.indent { "\n  }" } else { "}" });
+            self.put("\n  }");
         }
     }
 }

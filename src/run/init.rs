@@ -201,6 +201,7 @@ fn names(plan: &Plan) -> Result<(), Fault> {
 }
 
 /// The root file system with all its mounts; afterwards "/" is the container's.
+#[inline(never)] // the frame of main is the one that stays
 fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
     let plan = i.plan;
     let before = plan.root.before as usize;

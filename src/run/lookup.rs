@@ -7,6 +7,7 @@ use heapless::Vec;
 use rustix::fs::{Access, AtFlags, CWD, FileType, OFlags};
 
 use crate::error::{At, Cause, Errno, Fault, Rule, Step};
+use crate::fs::passwd;
 use crate::plan::Plan;
 use crate::sys::memory::TakeOnce;
 
@@ -99,16 +100,20 @@ fn executable(file: &CStr) -> Result<(), Errno> {
 pub(super) fn home(uid: u32) -> Path {
     let mut entry = Path::new();
     let _ = entry.extend_from_slice(b"HOME=");
-    if scan_passwd(uid, &mut entry).is_none() {
-        entry.truncate(5);
+    let start = entry.len();
+    // Room for the NUL stays.
+    let _ = entry.resize(entry.capacity() - 1, 0);
+    let room = entry.get_mut(start..).unwrap_or_default();
+    let length = home_of(uid, room).map_or(0, <[u8]>::len);
+    entry.truncate(start + length);
+    if length == 0 {
         let _ = entry.push(b'/');
     }
     let _ = entry.push(0);
     entry
 }
 
-/// Appends the home directory of the line whose third field is `uid`.
-fn scan_passwd(uid: u32, entry: &mut Path) -> Option<()> {
+fn home_of(uid: u32, room: &mut [u8]) -> Option<&[u8]> {
     let flags =
         OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = crate::sys::path::open(CWD, c"/etc/passwd", flags, 0).ok()?;
@@ -116,101 +121,5 @@ fn scan_passwd(uid: u32, entry: &mut Path) -> Option<()> {
     if FileType::from_raw_mode(mode) != FileType::RegularFile {
         return None;
     }
-    let mut line = Line {
-        uid,
-        field: 0,
-        number: Some(0),
-        digits: 0,
-    };
-    let mut buffer = [0; 4096];
-    for _ in 0..16 {
-        let len = rustix::io::read(&file, &mut buffer).ok()?;
-        if len == 0 {
-            return None;
-        }
-        for byte in buffer.get(..len)? {
-            if line.feed(*byte, entry)? {
-                return Some(());
-            }
-        }
-    }
-    None
-}
-
-/// Where in a line of passwd(5) we are.
-struct Line {
-    uid: u32,
-    field: u8,
-    /// The third field so far, `None` when it is no number.
-    number: Option<u32>,
-    digits: u8,
-}
-
-impl Line {
-    /// One byte more: true when the home directory is complete; `None` when it is unusable.
-    fn feed(&mut self, byte: u8, entry: &mut Path) -> Option<bool> {
-        let ours = self.digits > 0 && self.number == Some(self.uid);
-        match (self.field, byte) {
-            (_, b'\n') if self.field >= 5 && ours => {
-                return if entry.len() > 5 { Some(true) } else { None };
-            }
-            (5, b':') if ours => return if entry.len() > 5 { Some(true) } else { None },
-            (_, b'\n') => {
-                *self = Self {
-                    uid: self.uid,
-                    field: 0,
-                    number: Some(0),
-                    digits: 0,
-                }
-            }
-            (_, b':') => self.field = self.field.saturating_add(1),
-            (2, b'0'..=b'9') => {
-                let digit = u32::from(byte - b'0');
-                self.number = self
-                    .number
-                    .and_then(|n| n.checked_mul(10)?.checked_add(digit));
-                self.digits = 1;
-            }
-            (2, _) => self.number = None,
-            (5, _) if ours => entry.push(byte).ok()?,
-            _ => {}
-        }
-        Some(false)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Line, Path};
-
-    fn home(uid: u32, text: &str) -> Option<String> {
-        let mut entry = Path::from_slice(b"HOME=").unwrap();
-        let mut line = Line {
-            uid,
-            field: 0,
-            number: Some(0),
-            digits: 0,
-        };
-        for byte in text.bytes() {
-            if line.feed(byte, &mut entry)? {
-                return Some(String::from_utf8(entry[5..].to_vec()).unwrap());
-            }
-        }
-        None
-    }
-
-    #[test]
-    fn homes() {
-        let text = "root:x:0:0:root:/root:/bin/sh\nx:x::0::/no:\na:x:7a:7:a:/bad:/\nb:x:7:7:,,:/home/b:/bin/sh\nc:x:8:8::\nd:x:9:9::/d\n";
-        let cases = [
-            (0, Some("/root")),
-            (7, Some("/home/b")),
-            (8, None),
-            (9, Some("/d")),
-            (10, None),
-        ];
-        for (uid, dir) in cases {
-            assert_eq!(home(uid, text).as_deref(), dir, "{uid}");
-        }
-    }
+    passwd::find(&file, 16, uid, passwd::HOME, room)
 }

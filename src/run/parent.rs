@@ -12,6 +12,7 @@ use super::wire::{Msg, Wire};
 use super::{Purpose, middle, supervise};
 use crate::cgroup;
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
+use crate::fs;
 use crate::limits::{Limit, STATE_BYTES};
 use crate::plan::Plan;
 use crate::plan::route::NamespaceKind;
@@ -228,11 +229,7 @@ fn is_ours(fd: &OwnedFd, kind: NamespaceKind) -> bool {
 
 /// The start socket. Its path would be too long for a socket address, so it is bound from inside its directory.
 fn listen(dir: &Dir<'_>) -> Result<OwnedFd, Fault> {
-    let back = path::openat(CWD, c".", OFlags::PATH).step(Step::PrepareStart)?;
-    rustix::process::fchdir(dir.fd()).step(Step::PrepareStart)?;
-    let socket = sock::listen(state::START_SOCKET).step(Step::PrepareStart);
-    rustix::process::fchdir(back).step(Step::PrepareStart)?;
-    socket
+    fs::within(dir.fd(), || sock::listen(state::START_SOCKET)).step(Step::PrepareStart)
 }
 
 /// Clones init, or a middle process that clones it.

@@ -30,6 +30,7 @@ impl<'a> Line<'a> {
     }
 
     /// Text of any length that goes to `sink` in pieces as large as the buffer; [`Line::finish`] writes the last one.
+    #[inline(never)] // many callers
     pub fn to(sink: BorrowedFd<'a>, bytes: &'a mut [u8]) -> Self {
         Self {
             sink: Some(sink),
@@ -96,7 +97,9 @@ impl<'a> Line<'a> {
 
     /// Adds text that has been checked to be harmless and UTF-8.
     pub fn raw(&mut self, text: &[u8]) {
-        self.text(core::str::from_utf8(text).unwrap_or_default());
+        for chunk in text.utf8_chunks() {
+            self.text(chunk.valid());
+        }
     }
 
     /// Adds bytes from outside: what would move a cursor or is not UTF-8 appears as `\n`, `\t`, `\x1b`.
@@ -177,7 +180,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn character(&mut self, character: char) {
+    /// Adds one character of our own.
+    pub fn character(&mut self, character: char) {
         let mut buffer = [0; 4];
         let bytes = character.encode_utf8(&mut buffer).as_bytes();
         let end = self.used.saturating_add(bytes.len());
