@@ -12,6 +12,7 @@
 
 use crate::error::{Packed, packed};
 use crate::sys::args::Args;
+use crate::text::{c_text, cut};
 use core::ffi::CStr;
 use heapless::Vec;
 
@@ -54,23 +55,26 @@ impl Iterator for Rows {
 
     #[inline(never)] // once for all that is made of it
     fn next(&mut self) -> Option<Row> {
-        let mut lines = self.rest.splitn(2, |byte| *byte == b'\n');
-        let text = lines.next()?;
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (text, rest) = cut(self.rest, b'\n');
         let line = self.line;
         *self = Self {
             line: line.saturating_add(1),
-            rest: lines.next()?,
+            rest,
         };
         let (shown, text) = match text {
             [mark @ (b'-' | b'~'), text @ ..] => (Some(*mark == b'-'), text),
             text => (None, text),
         };
-        let mut words = text.split(|byte| *byte == b'|');
+        let (name, words) = cut(text, b'|');
+        let (second, third) = cut(words, b'|');
         Some(Row {
             shown,
-            name: words.next()?,
-            second: words.next()?,
-            third: words.next()?,
+            name,
+            second,
+            third,
             line,
             behind: *self,
         })
@@ -276,7 +280,7 @@ impl Parsed {
 
     /// One word with a flag in it; `name` is its rest after the dashes.
     fn take(&mut self, word: &'static CStr, name: &'static [u8], section: &Row) {
-        let key = name.split(|byte| *byte == b'=').next().unwrap_or(name);
+        let (key, _) = cut(name, b'=');
         let Some(flag) = section.flag(key) else {
             if word.to_bytes().starts_with(b"--") || !self.joined(word, name, section) {
                 self.misuse("flag provided but not defined: -%", key, b"", b"");
@@ -342,7 +346,7 @@ impl Parsed {
 fn tail(word: &'static CStr, length: usize) -> Option<&'static CStr> {
     let bytes = word.to_bytes_with_nul();
     let start = bytes.len().checked_sub(length)?.checked_sub(1)?;
-    crate::text::c_text(bytes.get(start..)?)
+    c_text(bytes.get(start..)?)
 }
 
 #[cfg(test)]

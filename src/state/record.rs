@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::Rule;
+use crate::text::cut;
 
 /// What is to be remembered of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +159,7 @@ impl<'a> Stored<'a> {
             (_, Some(rest)) if intent => (INTENT_FIELDS, rest),
             _ => return Err(Rule::Corrupt),
         };
-        let (version, fields) = split(rest, b'\n').ok_or(Rule::Corrupt)?;
+        let (version, fields) = cut(rest, b'\n');
         if decimal(version).ok_or(Rule::Corrupt)? != VERSION {
             return Err(Rule::NewerState);
         }
@@ -245,8 +246,8 @@ impl<'a> Iterator for Fields<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (name, rest) = split(self.0, b' ')?;
-        let (length, rest) = split(rest, b':')?;
+        let (name, rest) = cut(self.0, b' ');
+        let (length, rest) = cut(rest, b':');
         let length = usize::try_from(decimal(length)?).ok()?;
         let (value, rest) = rest.split_at_checked(length)?;
         self.0 = rest.strip_prefix(b"\n")?;
@@ -273,12 +274,6 @@ impl<'a> Fields<'a> {
     fn number(self, name: &[u8]) -> u64 {
         decimal(self.get(name)).unwrap_or(0)
     }
-}
-
-/// What is before and behind the first such byte.
-fn split(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|it| *it == byte)?;
-    Some((bytes.get(..at)?, bytes.get(at.checked_add(1)?..)?))
 }
 
 /// An unsigned decimal number.
