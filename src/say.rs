@@ -142,24 +142,16 @@ fn record<'b>(
     time: u64,
 ) -> &'b [u8] {
     let mut line = Line::new(buffer);
-    match format {
-        LogFormat::Json => {
-            line.text("{\"level\":\"");
-            line.text(level);
-            line.text("\",\"msg\":\"");
-            line.escaped(message);
-            line.text("\",\"time\":\"");
-            date::seconds(&mut line, time);
-            line.text("\"}\n");
-        }
-        LogFormat::Text => {
-            line.text("time=\"");
-            date::seconds(&mut line, time);
-            line.text("\" level=");
-            line.text(level);
-            line.text(" msg=\"");
-            line.escaped(message);
-            line.text("\"\n");
+    let form = match format {
+        LogFormat::Json => "{\"level\":\"!\",\"msg\":\"%\",\"time\":\"@\"}\n",
+        LogFormat::Text => "time=\"@\" level=! msg=\"%\"\n",
+    };
+    for character in form.chars() {
+        match character {
+            '!' => line.text(level),
+            '%' => line.escaped(message),
+            '@' => date::seconds(&mut line, time),
+            plain => line.character(plain),
         }
     }
     line.into_bytes()

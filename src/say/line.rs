@@ -104,22 +104,44 @@ impl<'a> Line<'a> {
 
     /// Adds bytes from outside: what would move a cursor or is not UTF-8 appears as `\n`, `\t`, `\x1b`.
     pub fn foreign(&mut self, bytes: &[u8]) {
+        self.checked(bytes, false);
+    }
+
+    /// Adds text as the inside of a JSON string (or of one that Go quotes): `"` and `\` escaped, no raw controls.
+    pub fn escaped(&mut self, bytes: &[u8]) {
+        self.checked(bytes, true);
+    }
+
+    fn checked(&mut self, bytes: &[u8], json: bool) {
         for chunk in bytes.utf8_chunks() {
             for character in chunk.valid().chars() {
-                match character {
-                    '\n' => self.text("\\n"),
-                    '\t' => self.text("\\t"),
-                    control if control.is_control() => {
-                        let mut buffer = [0; 4];
-                        for byte in control.encode_utf8(&mut buffer).bytes() {
-                            self.hexadecimal(byte);
+                let letter = match character {
+                    '\n' => 'n',
+                    '\t' => 't',
+                    '\r' if json => 'r',
+                    '"' | '\\' if json => character,
+                    control if control.is_control() && (control.is_ascii() || !json) => {
+                        for byte in control.encode_utf8(&mut [0; 4]).bytes() {
+                            self.text(if json { "\\u00" } else { "\\x" });
+                            self.nibbles(byte);
                         }
+                        continue;
                     }
-                    plain => self.character(plain),
-                }
+                    plain => {
+                        self.character(plain);
+                        continue;
+                    }
+                };
+                self.character('\\');
+                self.character(letter);
             }
-            for byte in chunk.invalid() {
-                self.hexadecimal(*byte);
+            if json && !chunk.invalid().is_empty() {
+                self.character(char::REPLACEMENT_CHARACTER);
+            } else {
+                for byte in chunk.invalid() {
+                    self.text("\\x");
+                    self.nibbles(*byte);
+                }
             }
         }
     }
@@ -144,34 +166,6 @@ impl<'a> Line<'a> {
         for digit in digits.get(start..).unwrap_or_default() {
             self.character(char::from(*digit));
         }
-    }
-
-    /// Adds text as the inside of a JSON string (or of one that Go quotes): `"` and `\` escaped, no raw controls.
-    pub fn escaped(&mut self, bytes: &[u8]) {
-        for chunk in bytes.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                match character {
-                    '"' => self.text("\\\""),
-                    '\\' => self.text("\\\\"),
-                    '\n' => self.text("\\n"),
-                    '\t' => self.text("\\t"),
-                    '\r' => self.text("\\r"),
-                    control if control.is_ascii_control() => {
-                        self.text("\\u00");
-                        self.nibbles(u8::try_from(control).unwrap_or(0));
-                    }
-                    plain => self.character(plain),
-                }
-            }
-            if !chunk.invalid().is_empty() {
-                self.character(char::REPLACEMENT_CHARACTER);
-            }
-        }
-    }
-
-    fn hexadecimal(&mut self, byte: u8) {
-        self.text("\\x");
-        self.nibbles(byte);
     }
 
     fn nibbles(&mut self, byte: u8) {
