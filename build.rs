@@ -202,6 +202,7 @@ fn texts() {
         ("Errno", include_str!("src/say/errno.txt")),
         ("Limit", &limits),
         ("Spec", include_str!("src/cli/spec.txt")),
+        ("Features", include_str!("src/cli/features.txt")),
     ];
     // The tables behind each other, with a NUL behind each.
     let mut bytes: Vec<u8> = Vec::new();
@@ -257,7 +258,13 @@ fn texts() {
     let out = env::var("OUT_DIR").expect("OUT_DIR");
     fs::write(Path::new(&out).join("flags.txt"), table).expect("OUT_DIR is writable");
     fs::write(Path::new(&out).join("texts.rs"), text).expect("OUT_DIR is writable");
+    watch();
+}
+
+/// Runs this again when one of the texts changes.
+fn watch() {
     for file in [
+        "cli/features.txt",
         "cli/flags.txt",
         "cli/spec.txt",
         "error/hints.rs",

@@ -6,9 +6,11 @@
 
 mod create;
 mod delete;
+mod features;
 mod flags;
 mod help;
 mod kill;
+mod layout;
 mod list;
 mod spec;
 mod start;
@@ -32,7 +34,7 @@ const SIGPIPE: i32 = 13;
 const SIGXFSZ: i32 = 25;
 
 /// The verbs that have a file of their own, in the order of `run_verb`.
-const VERBS: &str = "create run start state kill delete list spec";
+const VERBS: &str = "create run start state kill delete list spec features";
 
 /// The command line, as far as it has been taken apart.
 struct Call {
@@ -165,6 +167,7 @@ fn run_verb(call: &mut Call, section: &Row) -> Result<i32, Fault> {
         Some(5) => delete::delete(call),
         Some(6) => list::list(call),
         Some(7) => spec::spec(call),
+        Some(8) => features::features(call),
         _ => help_verb(call),
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::Call;
+use super::layout::Layout;
 use crate::error::{At, Context, Errno, Fault, Packed, Place, Rule, Step, packed};
 use crate::say::Line;
 use crate::sys::path;
@@ -40,10 +41,9 @@ fn is_unified() -> bool {
     statfs(c"/sys/fs/cgroup").is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(CGROUP2))
 }
 
-/// The template as indented text. Strings in it have no escapes, and no braces, brackets, colons, or commas that are
-/// not followed by a quote.
+/// The template as indented text.
 fn layout(line: &mut Line<'_>, rootless: bool, unified: bool) {
-    let (mut depth, mut quoted) = (0_usize, false);
+    let mut layout = Layout::new(line, "\t");
     let pieces = (0..).map(|n| Packed::line(packed::Spec, n));
     for mut piece in pieces {
         let wanted = match piece.next() {
@@ -54,33 +54,14 @@ fn layout(line: &mut Line<'_>, rootless: bool, unified: bool) {
             None => break,
         };
         for character in piece.filter(|_| wanted) {
-            quoted ^= character == '"';
-            if !quoted && matches!(character, '}' | ']') {
-                depth = depth.saturating_sub(1);
-                new_line(line, depth);
-            }
             match character {
-                USER => line.number(u64::from(geteuid().as_raw())),
-                GROUP => line.number(u64::from(getegid().as_raw())),
-                plain => line.character(plain),
-            }
-            if !quoted && matches!(character, '{' | '[' | ',') {
-                depth = depth.saturating_add(usize::from(character != ','));
-                new_line(line, depth);
-            }
-            if !quoted && character == ':' {
-                line.text(" ");
+                USER => layout.line.number(u64::from(geteuid().as_raw())),
+                GROUP => layout.line.number(u64::from(getegid().as_raw())),
+                plain => layout.put(plain),
             }
         }
     }
     line.text("\n");
-}
-
-fn new_line(line: &mut Line<'_>, depth: usize) {
-    line.text("\n");
-    for _ in 0..depth {
-        line.text("\t");
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
     case!(log_file_in_text),
     case!(list_formats),
     case!(list_of_a_missing_root),
+    case!(features_document),
     case!(spec_writes_a_config),
     case!(spec_rootless),
     case!(spec_config_runs),
@@ -262,6 +263,52 @@ fn list_of_a_missing_root(t: &T) {
         out.fails(&["no such file"]);
     }
     assert!(!t.path("no-root").exists(), "list made the state root");
+}
+
+/// The document has the shape that the specification gives it, and says what other cases show.
+fn features_document(t: &T) {
+    let text = t.bare(&["features"]).run().ok().stdout;
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    let strings = |path: &str| -> Vec<String> {
+        let list = document.pointer(path).unwrap_or_else(|| panic!("{path}"));
+        serde_json::from_value(list.clone()).unwrap_or_else(|_| panic!("{path}: {list}"))
+    };
+    assert_eq!(document["ociVersionMin"], "1.0.0");
+    assert!(document["ociVersionMax"].is_string());
+    let options = strings("/mountOptions");
+    for option in ["rro", "ro", "rbind", "rprivate", "nosuid", "rnosuid"] {
+        assert!(options.iter().any(|known| known == option), "{option}");
+    }
+    for kind in ["pid", "network", "mount", "ipc", "uts", "cgroup"] {
+        let kinds = strings("/linux/namespaces");
+        assert!(kinds.iter().any(|known| known == kind), "{kind}");
+    }
+    let capabilities = strings("/linux/capabilities");
+    assert!(capabilities.iter().all(|name| name.starts_with("CAP_")));
+    assert!(capabilities.contains(&"CAP_SYS_ADMIN".to_owned()));
+    for path in [
+        "/linux/cgroup/v1",
+        "/linux/cgroup/v2",
+        "/linux/cgroup/systemd",
+        "/linux/cgroup/systemdUser",
+        "/linux/seccomp/enabled",
+        "/linux/apparmor/enabled",
+        "/linux/selinux/enabled",
+        "/linux/intelRdt/enabled",
+        "/linux/mountExtensions/idmap/enabled",
+    ] {
+        let value = document.pointer(path);
+        assert!(value.is_some_and(Value::is_boolean), "{path}");
+    }
+    strings("/hooks");
+    if !t.foreign() {
+        strings("/potentiallyUnsafeConfigAnnotations");
+        let modes = strings("/linux/memoryPolicy/modes");
+        assert!(modes.contains(&"MPOL_BIND".to_owned()), "{modes:?}");
+        assert!(document.pointer("/linux/netDevices/enabled").is_some());
+    }
+    let annotations = document["annotations"].as_object().expect("an object");
+    assert!(annotations.values().all(Value::is_string));
 }
 
 fn spec_writes_a_config(t: &T) {
