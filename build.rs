@@ -74,6 +74,11 @@ const LIMITS: &[(&str, usize, &str)] = &[
         2_048,
         "entries of each list or object of linux.resources (devices aside) and of linux.intelRdt.schemata",
     ),
+    (
+        "SECCOMP_INSTRUCTIONS",
+        4_096,
+        "instructions of the seccomp filter (the kernel takes no more than 4,096)",
+    ),
     ("NET_DEVICES", 256, "entries of linux.netDevices"),
     ("CGROUP_HIERARCHIES", 16, "cgroup hierarchies"),
     (
@@ -102,6 +107,7 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     limits();
     texts();
+    calls();
     commit();
     link();
 }
@@ -275,6 +281,29 @@ fn watch() {
     ] {
         println!("cargo:rerun-if-changed=src/{file}");
     }
+}
+
+#[path = "src/seccomp/generate.rs"]
+mod generate;
+
+/// Writes `machine.rs`: the system calls of the target; and `machines.rs`: those of all machines, for the tests.
+fn calls() {
+    let target = |name| env::var(format!("CARGO_CFG_TARGET_{name}")).expect("cargo sets it");
+    let machine = generate::machine(&target("ARCH"), target("ENDIAN") == "little");
+    let out = env::var("OUT_DIR").expect("OUT_DIR");
+    fs::write(Path::new(&out).join("machine.rs"), machine).expect("OUT_DIR is writable");
+    let mut all = String::new();
+    for (arch, little) in generate::MACHINES {
+        let endian = if *little { "little" } else { "big" };
+        writeln!(
+            all,
+            "pub(super) mod {arch}_{endian} {{ use crate::seccomp::machine::{{Abi, Machine, Multiplexer}}; {} }}",
+            generate::machine(arch, *little)
+        )
+        .expect("string");
+    }
+    fs::write(Path::new(&out).join("machines.rs"), all).expect("OUT_DIR is writable");
+    println!("cargo:rerun-if-changed=src/seccomp/generate.rs");
 }
 
 /// Links the bin statically against musl: its crt enters `main`, its `mem*` serve `core`.

@@ -32,6 +32,7 @@ pub mod plan;
 pub mod rootfs;
 pub mod run;
 pub mod say;
+pub mod seccomp;
 pub mod state;
 pub mod sys;
 pub mod text;

@@ -6,6 +6,8 @@
 //! thread only.
 #![allow(unsafe_code)]
 
+pub mod libseccomp;
+
 use syscalls::{Sysno, raw_syscall};
 
 use linux_raw_sys::general as k;
