@@ -13,6 +13,7 @@ use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
 use crate::limits::{CONFIG_BYTES, ENV, Limit};
 use crate::plan::make::{self, Request, Source};
 use crate::plan::{Plan, Scene};
+use crate::seccomp::Scratch;
 use crate::sys::memory::TakeOnce;
 use crate::sys::path;
 use crate::sys::proc::working_directory;
@@ -27,6 +28,8 @@ static POOLS: TakeOnce<Pools> = TakeOnce::new(Pools::new());
 static LAYOUT: TakeOnce<Layout> = TakeOnce::new(Layout::new());
 /// Scratch of the plan.
 static SEEN: TakeOnce<[u32; 2 * ENV]> = TakeOnce::new([0; 2 * ENV]);
+/// Scratch of the filter.
+static SCRATCH: TakeOnce<Scratch> = TakeOnce::new(Scratch::new());
 
 /// What the command line says about a bundle.
 #[derive(Clone, Copy)]
@@ -92,6 +95,7 @@ fn make(
     let doc = doc.get(..*len).ok_or(never)?;
     let pools = POOLS.take().ok_or(never)?;
     let seen = SEEN.take().ok_or(never)?;
+    let scratch = SCRATCH.take().ok_or(never)?;
     let config: Config = config::read(doc, pools)?;
     let layout = LAYOUT.take().ok_or(never)?;
     cgroup::discover(layout)?;
@@ -107,8 +111,9 @@ fn make(
         pools,
         doc,
     };
-    make::make(request, source, layout, seen, plan)?;
+    make::make(request, source, layout, seen, scratch, plan)?;
     POOLS.give_back(pools);
+    SCRATCH.give_back(scratch);
     Ok(warnings(&config, plan))
 }
 

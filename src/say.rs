@@ -63,6 +63,13 @@ impl Voice {
         self.fault("warning", id, fault);
     }
 
+    /// With `--debug`, what is worth knowing to somebody who looks for a reason.
+    pub fn debug_about(&self, id: &[u8], fault: Fault) {
+        if self.debug {
+            self.fault("debug", id, fault);
+        }
+    }
+
     fn fault(&self, level: &str, id: &[u8], fault: Fault) {
         let mut buffer = [0; SENTENCE];
         let mut line = self.line(&mut buffer, id);

@@ -59,15 +59,15 @@ pub fn check(terminal: bool, detach: bool, socket_given: bool) -> Result<Mode, R
     }
 }
 
-/// Connects to a console socket: a listening stream socket. A path longer than a socket address holds (107 bytes) is
-/// reached from inside its directory.
+/// Connects to a console socket, or another listening stream socket. A path longer than a socket address holds (107
+/// bytes) is reached from inside its directory.
 ///
 /// # Errors
 ///
 /// The kernel's: ENOENT, ECONNREFUSED when nobody listens, EPROTOTYPE for another kind of socket, ENAMETOOLONG when the
 /// last component alone is too long.
-pub fn connect(path: &CStr) -> Result<OwnedFd, Fault> {
-    connect_to(path).step(Step::ConnectConsole)
+pub fn connect(path: &CStr, step: Step) -> Result<OwnedFd, Fault> {
+    connect_to(path).step(step)
 }
 
 fn connect_to(path: &CStr) -> Result<OwnedFd, Errno> {

@@ -4,7 +4,7 @@
 use super::flags::Parsed;
 use super::{Call, FAILED};
 use crate::bundle::{self, Wanted};
-use crate::error::Fault;
+use crate::error::{Fault, Rule, Step};
 use crate::limits::PRESERVE_FDS;
 use crate::run::{self, Caller, Order, Purpose};
 use crate::state::decimal;
@@ -45,6 +45,10 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
     let bundle = bundle::open(&wanted, &mut call.voice.scene)?;
     let mut warn = |fault| call.voice.warning_about(id.to_bytes(), fault);
     bundle.warnings.into_iter().flatten().for_each(&mut warn);
+    for name in &bundle.plan.filter.unknown {
+        let fault = Fault::rule(Step::MakePlan, Rule::UnknownCall, name.place());
+        call.voice.debug_about(id.to_bytes(), fault);
+    }
     let mut order = Order {
         args: call.args,
         state_root: call.root,

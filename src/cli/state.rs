@@ -179,6 +179,7 @@ mod tests {
             rootfs: b"/b/rootfs",
             program: b"sh",
             annotations,
+            listener: b"",
             cgroup: b"",
         }
     }

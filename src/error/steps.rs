@@ -101,6 +101,9 @@ table! {
         SetCapabilities = "set the capabilities",
         SetAmbientSet = "raise the ambient capability",
         SetNoNewPrivileges = "set no_new_privs",
+        LoadFilter = "load the seccomp filter",
+        ConnectListener = "connect to the socket of the seccomp listener",
+        SendListener = "send the seccomp listener",
         // start
         PrepareStart = "prepare the start socket",
         AwaitStart = "wait for start",

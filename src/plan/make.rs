@@ -4,10 +4,11 @@
 use super::arena::Str;
 use super::draft::Draft;
 use super::process::Seen;
-use super::{Plan, cgroup, mounts, process, route};
+use super::{Plan, cgroup, mounts, process, route, seccomp};
 use crate::cgroup::{Layout, Manager};
 use crate::config::{Config, Linux, Pools, Text};
 use crate::error::{At, Fault, Rule, Step};
+use crate::seccomp::Scratch;
 
 /// What the command line adds to the document.
 #[derive(Clone, Copy)]
@@ -45,6 +46,7 @@ pub fn make(
     source: Source<'_>,
     layout: &Layout,
     seen: &mut Seen,
+    scratch: &mut Scratch,
     plan: &mut Plan,
 ) -> Result<(), Fault> {
     let mut draft = Draft {
@@ -52,12 +54,17 @@ pub fn make(
         source,
         plan,
     };
-    let made = fill(&mut draft, layout, seen);
+    let made = fill(&mut draft, layout, seen, scratch);
     // What was noted on the way comes before what ended it.
     plan.arena.result().and(made)
 }
 
-fn fill(draft: &mut Draft<'_>, layout: &Layout, seen: &mut Seen) -> Result<(), Fault> {
+fn fill(
+    draft: &mut Draft<'_>,
+    layout: &Layout,
+    seen: &mut Seen,
+    scratch: &mut Scratch,
+) -> Result<(), Fault> {
     let Draft {
         request, source, ..
     } = *draft;
@@ -92,7 +99,11 @@ fn fill(draft: &mut Draft<'_>, layout: &Layout, seen: &mut Seen) -> Result<(), F
         &mut draft.plan.cgroup,
     )?;
     mounts::make(draft)?;
-    process::make(draft, seen)
+    process::make(draft, seen)?;
+    match config.linux.and_then(|linux| linux.seccomp) {
+        Some(profile) => seccomp::make(draft, &profile, scratch),
+        None => Ok(()),
+    }
 }
 
 /// Refuses what later versions do: never silence.
@@ -114,9 +125,6 @@ fn refuse_later(config: &Config) -> Result<(), Fault> {
     let Some(linux) = &config.linux else {
         return Ok(());
     };
-    if let Some(seccomp) = &linux.seccomp {
-        return no(Rule::LaterSeccomp, At::Byte(seccomp.at));
-    }
     if let Some(label) = linux.mount_label {
         return no(Rule::LaterLabel, label.place());
     }

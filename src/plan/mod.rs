@@ -15,6 +15,7 @@ pub mod op;
 pub mod options;
 pub mod process;
 pub mod route;
+pub mod seccomp;
 
 use arena::{Arena, Str};
 use heapless::Vec;
@@ -22,6 +23,7 @@ use mounts::Setup;
 use op::Op;
 use process::Process;
 use route::Namespaces;
+use seccomp::Filter;
 
 use crate::cgroup::CgroupPlan;
 use crate::limits::{OPS, SYSCTLS};
@@ -54,6 +56,8 @@ pub struct Plan {
     pub cgroup: CgroupPlan,
     /// The process.
     pub process: Process,
+    /// Which system calls it may make.
+    pub filter: Filter,
 }
 
 impl Plan {
@@ -74,6 +78,7 @@ impl Plan {
             ops: Vec::new(),
             cgroup: CgroupPlan::new(),
             process: Process::new(),
+            filter: Filter::new(),
         }
     }
 }

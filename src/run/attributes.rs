@@ -69,9 +69,26 @@ fn ignored_signals(status: &[u8]) -> u64 {
     set.and_then(|set| number(set, 16)).unwrap_or(0)
 }
 
-/// Takes on the identity of the process. Nothing that needs privileges comes after it.
-pub(super) fn identity(plan: &Plan) -> Result<(), Fault> {
+/// CAP_SYS_ADMIN, linux/capability.h.
+const ADMIN: u64 = 1 << 21;
+
+/// Effective, permitted and inheritable capabilities that are set as the last thing before execve.
+#[derive(Clone, Copy)]
+pub(super) struct LateSets([u64; 3]);
+
+impl LateSets {
+    /// Drops what is more than that.
+    pub(super) fn set(self) -> Result<(), Fault> {
+        let Self([effective, permitted, inheritable]) = self;
+        cred::set_capabilities(effective, permitted, inheritable).step(Step::SetCapabilities)
+    }
+}
+
+/// Takes on the identity of the process. Nothing that needs privileges comes after it, except that a filter without
+/// no_new_privs is loaded with CAP_SYS_ADMIN: that is kept then, and what it is dropped to is the result.
+pub(super) fn identity(plan: &Plan) -> Result<Option<LateSets>, Fault> {
     let process = &plan.process;
+    let late = !plan.filter.program.bytes().is_empty() && !process.no_new_privileges;
     rustix::process::umask(Mode::from_raw_mode(process.umask));
     // As root first: the directory may be one that only root can reach. As the user after that, which is the one that
     // counts, where root was refused (a FUSE or NFS mount).
@@ -84,6 +101,8 @@ pub(super) fn identity(plan: &Plan) -> Result<(), Fault> {
     // Before setresuid and capset: dropping needs CAP_SETPCAP.
     if process.capabilities.given {
         drop_bounding(process.capabilities.bounding)?;
+    }
+    if process.capabilities.given || late {
         cred::keep_capabilities(true).step(Step::SetIds)?;
     }
     // Groups before ids: setgroups needs CAP_SETGID.
@@ -95,13 +114,27 @@ pub(super) fn identity(plan: &Plan) -> Result<(), Fault> {
     }
     .step_at(Step::SetWorkingDirectory, At::Arena(process.cwd.at))?;
     inside(plan)?;
+    let mut sets = None;
     if process.capabilities.given {
-        capabilities(&process.capabilities)?;
+        sets = capabilities(&process.capabilities, late)?;
+    } else if late {
+        sets = admin_alone()?;
     }
     if process.no_new_privileges {
         cred::no_new_privileges().step(Step::SetNoNewPrivileges)?;
     }
-    Ok(())
+    Ok(sets)
+}
+
+/// What setresuid would have taken was kept: all of it but CAP_SYS_ADMIN goes now, and that later.
+fn admin_alone() -> Result<Option<LateSets>, Fault> {
+    let (effective, permitted, inheritable) = cred::capabilities().step(Step::SetCapabilities)?;
+    if effective != 0 {
+        return Ok(None);
+    }
+    let admin = permitted & ADMIN;
+    cred::set_capabilities(admin, admin, inheritable).step(Step::SetCapabilities)?;
+    Ok(Some(LateSets([0, 0, inheritable])))
 }
 
 fn change_directory(plan: &Plan) -> Result<(), Errno> {
@@ -139,13 +172,15 @@ fn drop_bounding(keep: u64) -> Result<(), Fault> {
 }
 
 /// Effective, permitted, inheritable and ambient, as listed, as far as init has them itself: what the runtime was not
-/// given it cannot pass on, and the specification asks not to fail for that.
-fn capabilities(sets: &Sets) -> Result<(), Fault> {
+/// given it cannot pass on, and the specification asks not to fail for that. With `late`, CAP_SYS_ADMIN stays for now.
+fn capabilities(sets: &Sets, late: bool) -> Result<Option<LateSets>, Fault> {
     let (_, had, _) = cred::capabilities().step(Step::SetCapabilities)?;
     let permitted = sets.permitted & had;
     let effective = sets.effective & permitted;
     let inheritable = sets.inheritable & had;
-    cred::set_capabilities(effective, permitted, inheritable).step(Step::SetCapabilities)?;
+    let more = if late { had & ADMIN } else { 0 };
+    cred::set_capabilities(effective | more, permitted | more, inheritable)
+        .step(Step::SetCapabilities)?;
     let ambient = sets.ambient & permitted & inheritable;
     if let Err(errno) = cred::clear_ambient()
         && (errno != Errno::INVAL || ambient != 0)
@@ -155,7 +190,7 @@ fn capabilities(sets: &Sets) -> Result<(), Fault> {
     for number in (0..64).filter(|number| ambient & (1 << number) != 0) {
         cred::raise_ambient(number).step_at(Step::SetAmbientSet, At::Number(number))?;
     }
-    Ok(())
+    Ok(late.then_some(LateSets([effective, permitted, inheritable])))
 }
 
 #[cfg(test)]

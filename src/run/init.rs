@@ -4,9 +4,11 @@
 //! one `Fault` over the wire, and then it ends. It ends too when the parent does before the container is complete.
 #![forbid(unsafe_code)]
 
+use core::convert::Infallible;
+
 use heapless::Vec;
 
-use super::attributes;
+use super::attributes::{self, LateSets};
 use super::lookup;
 use super::wire::{Msg, Wire};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
@@ -16,9 +18,10 @@ use crate::plan::Plan;
 use crate::plan::arena::Str;
 use crate::plan::process::Words;
 use crate::plan::route::NamespaceKind;
+use crate::plan::seccomp::Load;
 use crate::sys::args::Args;
 use crate::sys::proc::{self, Strings};
-use crate::sys::{AsFd, OwnedFd, idle, key, net, ns, sig};
+use crate::sys::{AsFd, AsRawFd, OwnedFd, idle, key, net, ns, seccomp, sig};
 use crate::{cgroup, rootfs, tty};
 
 /// Namespaces to join, each with the place of its entry in config.json.
@@ -46,8 +49,8 @@ pub(super) struct Inheritance<'j> {
 
 /// Runs to the end of the process.
 pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
-    let program = match build(&mut inherited) {
-        Ok(program) => program,
+    let (program, sets) = match build(&mut inherited) {
+        Ok(built) => built,
         Err(fault) => tell(&inherited.wire, fault),
     };
     let Inheritance {
@@ -60,16 +63,20 @@ pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
     } = inherited;
     let process = &plan.process;
     let count = |words: Words| u32::try_from(words.count).unwrap_or(0);
-    let keep = [plan.arena.from(process.args.first), program];
-    // Where env begins in the first of them.
-    let env = process.env.first.at.saturating_sub(process.args.first.at);
-    let numbers = [
-        preserve,
-        process.args.first.at,
-        count(process.args),
-        env,
-        count(process.env),
+    let keep = [
+        plan.arena.from(process.args.first),
+        program,
+        plan.filter.program.bytes(),
     ];
+    let numbers = Numbers {
+        preserve,
+        at: process.args.first.at,
+        args: count(process.args),
+        env: process.env.first.at.saturating_sub(process.args.first.at),
+        count: count(process.env),
+        filter: plan.filter.load,
+        sets,
+    };
     // From here on the container exists; nobody but `start` (or the parent of `run`) is waited for.
     match start {
         None => last(&wire, keep, numbers),
@@ -89,10 +96,33 @@ pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
     }
 }
 
+/// What the last steps need beside some memory.
+#[derive(Clone, Copy)]
+struct Numbers {
+    /// Descriptors from 3 on that the program keeps.
+    preserve: u32,
+    /// Where the words begin in the arena, for faults.
+    at: u32,
+    /// How many of them are arguments.
+    args: u32,
+    /// Where env begins in the words.
+    env: u32,
+    /// How many of its entries.
+    count: u32,
+    filter: Load,
+    /// Capabilities of the program, if more than those are still there.
+    sets: Option<LateSets>,
+}
+
+/// The memory that the last steps need: words, program, and filter.
+type Keep = [&'static [u8]; 3];
+
 /// Waits for the word and executes the program.
-fn last(starter: &Wire, keep: [&'static [u8]; 2], numbers: [u32; 5]) -> ! {
+fn last(starter: &Wire, keep: Keep, numbers: Numbers) -> ! {
     let fault = match starter.expect(Msg::Start, &mut |_| ()) {
-        Ok(_) => execute(keep, numbers, starter),
+        Ok(_) => match execute(keep, numbers, starter) {
+            Err(fault) => fault,
+        },
         // A starter that goes away without the word has removed the socket already: no other one can come.
         Err(fault) => fault,
     };
@@ -108,8 +138,8 @@ fn tell(wire: &Wire, fault: Fault) -> ! {
 /// Everything up to the word `Committed`.
 ///
 /// Gives what execve needs that only the container could tell: the path of the program, and behind its NUL the entry for
-/// HOME, if env has none.
-fn build(i: &mut Inheritance<'_>) -> Result<&'static [u8], Fault> {
+/// HOME, if env has none; and the capabilities to drop to.
+fn build(i: &mut Inheritance<'_>) -> Result<(&'static [u8], Option<LateSets>), Fault> {
     let plan = i.plan;
     only_ours(i)?;
     session(plan)?;
@@ -123,13 +153,13 @@ fn build(i: &mut Inheritance<'_>) -> Result<&'static [u8], Fault> {
     filesystem(i, &procfs)?;
     attributes::privileged(plan, &procfs)?;
     let home = (!plan.process.has_home).then(|| lookup::home(plan.process.uid));
-    attributes::identity(plan)?;
+    let sets = attributes::identity(plan)?;
     let program = lookup::program(plan)?;
     let program = lookup::keep(&program, home.as_ref())?;
     drop(procfs);
     i.wire.send(Msg::Ready, None)?;
     i.wire.expect(Msg::Committed, &mut |_| ())?;
-    Ok(program)
+    Ok((program, sets))
 }
 
 /// Lets go of what the parent has open: the state directory with its lock, its end of the wire, whatever leaked to it.
@@ -253,22 +283,61 @@ fn sysctls(plan: &Plan) -> Result<(), Fault> {
 }
 
 /// Closes everything that is not the program's, and becomes it. Comes back only with the reason why not.
-fn execute([words, program]: [&'static [u8]; 2], numbers: [u32; 5], report: &Wire) -> Fault {
-    let [preserve, at, args, env, count] = numbers;
+fn execute(
+    [words, program, filter]: Keep,
+    numbers: Numbers,
+    report: &Wire,
+) -> Result<Infallible, Fault> {
+    let preserve = 3 + numbers.preserve;
     // The report is a socket that execve closes: nothing can be executed or entered through it.
     let mut kept = Kept::default();
     kept.add(report.0.as_fd());
-    let left = Left::Ours(3 + preserve);
-    if let Err(fault) = fdset::close_all_but(3 + preserve, &kept, left) {
-        return fault;
-    }
-    let at = At::Arena(at);
+    fdset::close_all_but(preserve, &kept, Left::Ours(preserve))?;
+    let at = At::Arena(numbers.at);
     let mut strings = Strings::new(program, 2).into_iter();
-    let Some(path) = strings.next() else {
-        return Fault::rule(Step::Exec, Rule::Never, at);
-    };
-    let args = Strings::new(words, args as usize);
-    let env = Strings::new(words.get(env as usize..).unwrap_or(&[]), count as usize);
+    let path = strings
+        .next()
+        .ok_or(Fault::rule(Step::Exec, Rule::Never, at))?;
+    let args = Strings::new(words, numbers.args as usize);
+    let env = words.get(numbers.env as usize..).unwrap_or(&[]);
+    let env = Strings::new(env, numbers.count as usize);
+    // It stays open until execve.
+    let mut _listener = None;
+    if !filter.is_empty() {
+        _listener = load(filter, numbers.filter, report)?;
+        // Without no_new_privs it took CAP_SYS_ADMIN to load it.
+        if let Some(sets) = numbers.sets {
+            sets.set()?;
+        }
+    }
     let errno = proc::execve(path, args, env, strings.next());
-    Fault::placed(Step::Exec, Cause::Errno(errno), at)
+    Err(Fault::placed(Step::Exec, Cause::Errno(errno), at))
+}
+
+/// From here on the filter decides what this process may do: what is left is capset, where no_new_privs is not set,
+/// and execve; with a listener, read.
+fn load(filter: &[u8], how: Load, report: &Wire) -> Result<Option<OwnedFd>, Fault> {
+    let at = At::Byte(how.at);
+    let listens = how.flags & seccomp::flag::NEW_LISTENER != 0;
+    if listens {
+        // Whoever takes the listener out of this process gets to know its number before a filter could mind: it is the
+        // lowest that is free.
+        let free = rustix::io::fcntl_dupfd_cloexec(&report.0, 0).step_at(Step::LoadFilter, at)?;
+        let number = free.as_raw_fd().unsigned_abs();
+        drop(free);
+        report.send(Msg::Listener(number), None)?;
+    }
+    let loaded = match seccomp::load(filter, how.flags) {
+        // Kernels below 4.17 do not know the flag that is there by default.
+        Err(Errno::INVAL) if !how.flags_given => {
+            seccomp::load(filter, how.flags & !seccomp::flag::SPEC_ALLOW)
+        }
+        loaded => loaded,
+    };
+    let listener = loaded.step_at(Step::LoadFilter, at)?;
+    if listens && !report.goes_on() {
+        // Nobody would answer the calls that wait for an answer.
+        proc::exit(1);
+    }
+    Ok(listener)
 }

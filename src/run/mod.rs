@@ -17,7 +17,8 @@
 //!  state is written: the container exists
 //!        ── Committed ──────────────────────────────────────────────▶
 //!  create: pid file, exit.                                            accept on start.sock
-//!  start.rs / run: ── Start ────────────────────────────────────────▶ close_range, execve
+//!  start.rs / run: ── Start ────────────────────────────────────────▶ close_range
+//!  a filter that notifies: ◀── Listener; Start ──▶                    seccomp, without no_new_privs capset, execve
 //!        ◀── Fault at any point, or End: execve has closed the wire
 //!  run: supervise.rs until the end
 //! ```
@@ -27,6 +28,7 @@
 
 mod attributes;
 mod init;
+mod listener;
 mod lookup;
 mod middle;
 mod parent;

@@ -9,7 +9,7 @@ use rustix::process::Pid;
 use super::init::{self, Inheritance, Joins};
 use super::pidfile::PidFile;
 use super::wire::{Msg, Wire};
-use super::{Purpose, middle, supervise};
+use super::{Purpose, listener, middle, start, supervise};
 use crate::cgroup;
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs;
@@ -63,7 +63,9 @@ impl Caller {
         pid_file: Option<&'static CStr>,
     ) -> Result<Self, Fault> {
         Ok(Self {
-            console: console_socket.map(tty::connect).transpose()?,
+            console: console_socket
+                .map(|path| tty::connect(path, Step::ConnectConsole))
+                .transpose()?,
             pid_file: pid_file.map(PidFile::new).transpose()?,
         })
     }
@@ -178,11 +180,11 @@ fn bring_up(
     let Some(init) = init.as_ref() else {
         return Ok(None);
     };
-    commit(order, dir, boot, cgroups, init)?;
+    let notice = listener::notice(order, init.number())?;
+    commit(order, dir, boot, cgroups, init, notice)?;
     wire.send(Msg::Committed, None)?;
     if order.purpose != Purpose::Create {
-        wire.send(Msg::Start, None)?;
-        wire.expect(Msg::End, warn)?;
+        start::go(&wire, init.fd.as_ref().map(AsFd::as_fd), notice, || Ok(()))?;
     }
     if let Some(file) = &order.caller.pid_file {
         file.write(init.pid)?;
@@ -286,6 +288,7 @@ fn commit(
     boot: &[u8],
     cgroups: &cgroup::Record,
     init: &Init,
+    listener: &[u8],
 ) -> Result<(), Fault> {
     let plan = order.plan;
     let pid = init.number();
@@ -299,6 +302,7 @@ fn commit(
             rootfs: plan.arena.bytes(plan.rootfs),
             program: plan.arena.bytes(plan.process.args.first),
             annotations: order.annotations,
+            listener,
             cgroup,
         })
     })

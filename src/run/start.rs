@@ -3,11 +3,12 @@
 
 use core::ffi::CStr;
 
+use super::listener;
 use super::wire::{Msg, PATIENCE, Wire};
-use crate::error::{At, Cause, Context, Fault, Rule, Step};
+use crate::error::{At, Context, Fault, Rule, Step};
 use crate::state::{self, Root, Status};
 use crate::sys::args::Args;
-use crate::sys::{AsFd, sock};
+use crate::sys::{AsFd, BorrowedFd, sock};
 
 /// Starts a created container. `program` gets the name that a fault of execve is about.
 ///
@@ -27,7 +28,9 @@ pub fn start(
     let buffer = state::buffer().ok_or(never)?;
     let record = dir.load(buffer)?;
     *program = record.program();
-    match dir.status(record, state::boot(&mut [0; 36])?)? {
+    let mut text = [0; 36];
+    let boot = state::boot(&mut text)?;
+    match dir.status(record, boot)? {
         Status::Created => {}
         Status::Stopped => return Err(Fault::rule(Step::Start, Rule::StartStopped, At::Nothing)),
         _ => return Err(Fault::rule(Step::Start, Rule::StartRunning, At::Nothing)),
@@ -36,13 +39,30 @@ pub fn start(
     rustix::process::fchdir(dir.fd()).step(Step::Start)?;
     let wire = Wire(sock::connect(state::START_SOCKET).step(Step::Start)?);
     sock::set_deadline(wire.0.as_fd(), Some(PATIENCE)).step(Step::Start)?;
+    let listener = record.listener();
+    let init = match listener {
+        [] => None,
+        _ => record.find_init(boot)?,
+    };
+    let init = init.as_ref().and_then(|init| init.handle());
     // Before the word: if we die here, init sees the end of the connection and ends, and nobody takes a container that
     // may run for one that waits.
-    dir.started()?;
+    go(&wire, init, listener, || dir.started())
+}
+
+/// Gives the word, hands over the listener of a filter that has one, and hears of the end of init's part. `before` is
+/// the last chance to leave all as it is.
+pub(super) fn go(
+    wire: &Wire,
+    init: Option<BorrowedFd<'_>>,
+    notice: &[u8],
+    before: impl FnOnce() -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let socket = listener::connect(notice)?;
+    before()?;
     wire.send(Msg::Start, None)?;
-    match wire.receive()?.0 {
-        Msg::End => Ok(()),
-        Msg::Fault(fault) => Err(fault),
-        _ => Err(Fault::new(Step::Start, Cause::Protocol(0, 1))),
+    if let Some(socket) = &socket {
+        listener::hand_over(wire, init, socket, notice)?;
     }
+    wire.expect(Msg::End, &mut |_| ()).map(drop)
 }

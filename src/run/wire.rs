@@ -6,6 +6,8 @@
 
 use core::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::error::{At, Cause, Context, Errno, Fault, Step};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, sock};
 
@@ -28,6 +30,9 @@ pub(super) enum Msg {
     Committed,
     /// Parent or `start` to init: execute.
     Start,
+    /// Init to parent or `start`: the listener of the filter that I load now will have this number. The answer is
+    /// `Start`, when it has been taken.
+    Listener(u32),
     /// Anybody to the parent or `start`: it went wrong, I end.
     Fault(Fault),
     /// Init to parent: something is not as asked, but I go on.
@@ -37,7 +42,7 @@ pub(super) enum Msg {
 }
 
 impl Msg {
-    fn number(self) -> u8 {
+    pub(super) fn number(self) -> u8 {
         match self {
             Self::End => 0,
             Self::Enter => 1,
@@ -48,14 +53,15 @@ impl Msg {
             Self::Start => 6,
             Self::Fault(_) => 7,
             Self::Warning(_) => 8,
+            Self::Listener(_) => 9,
         }
     }
 
-    /// The number in the highest byte, and below it a pid or the bits of a fault.
+    /// The number in the highest byte, and below it a pid, a descriptor or the bits of a fault.
     fn to_bytes(self) -> [u8; 16] {
         let payload = match self {
             Self::Fault(fault) | Self::Warning(fault) => u128::from_le_bytes(fault.to_bytes()),
-            Self::Born(pid) => u128::from(pid),
+            Self::Born(number) | Self::Listener(number) => u128::from(number),
             _ => 0,
         };
         (payload | u128::from(self.number()) << 120).to_le_bytes()
@@ -74,6 +80,7 @@ impl Msg {
             6 => Self::Start,
             7 => Self::Fault(fault()?),
             8 => Self::Warning(fault()?),
+            9 => Self::Listener(u32::try_from(payload).ok()?),
             _ => return None,
         })
     }
@@ -107,6 +114,25 @@ impl Wire {
             Err(Errno::AGAIN) => Err(Fault::new(Step::Talk, Cause::Timeout(SECONDS))),
             Err(errno) => Err(Fault::placed(Step::Talk, Cause::Errno(errno), At::Nothing)),
         }
+    }
+
+    /// Whether there is something to hear, within a moment.
+    pub(super) fn has_word(&self) -> Result<bool, Fault> {
+        const MOMENT: Timespec = Timespec {
+            tv_sec: 0,
+            tv_nsec: 200_000,
+        };
+        let mut wire = [PollFd::new(&self.0, PollFlags::IN)];
+        poll(&mut wire, Some(&MOMENT))
+            .map(|ready| ready > 0)
+            .step(Step::Talk)
+    }
+
+    /// Hears the word `Start`, with read(2) alone.
+    pub(super) fn goes_on(&self) -> bool {
+        let mut bytes = [0; 16];
+        let heard = rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut bytes));
+        heard == Ok(16) && Msg::from_bytes(bytes) == Some(Msg::Start)
     }
 
     /// Hears exactly this; a fault of the other side becomes ours, warnings go to `warn`.
@@ -150,6 +176,7 @@ mod tests {
             Msg::Ready,
             Msg::Committed,
             Msg::Start,
+            Msg::Listener(7),
             Msg::Fault(fault()),
             Msg::Warning(fault()),
         ];

@@ -55,6 +55,12 @@ impl<'a> Line<'a> {
         self.bytes.get(..self.used).unwrap_or_default()
     }
 
+    /// Whether it was too long.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
     /// What is there, for as long as the buffer lives.
     #[must_use]
     pub fn into_bytes(self) -> &'a [u8] {

@@ -1,6 +1,8 @@
 //! Run by build.rs: the tables of system calls, for `machine.rs` to look in. Names and numbers are those of the crate
 //! `syscalls`; here stands what it does not have: the x32 ABI, the calls of arm outside of the table, and which call is
 //! a number inside of another one.
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

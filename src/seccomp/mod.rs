@@ -15,3 +15,5 @@ pub use compile::{Scratch, compile};
 pub use machine::{MACHINE, Machine};
 pub use policy::{Calls, Policy};
 pub use program::Program;
+
+pub use crate::sys::seccomp::flag;

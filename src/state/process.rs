@@ -93,6 +93,12 @@ impl Live {
         self.pid
     }
 
+    /// Its pidfd; there is none below Linux 5.3.
+    #[must_use]
+    pub fn handle(&self) -> Option<BorrowedFd<'_>> {
+        self.handle.as_ref().map(AsFd::as_fd)
+    }
+
     /// Sends it a signal. A process that ended is [`Rule::NotRunning`].
     pub fn signal(&self, signal: u32) -> Result<(), Fault> {
         let by_handle = self.handle.as_ref();

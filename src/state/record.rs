@@ -25,6 +25,8 @@ pub struct Record<'a> {
     pub program: &'a [u8],
     /// `annotations` of config.json as the JSON text of the object; empty for none.
     pub annotations: &'a [u8],
+    /// Where the listener of its filter goes and with what text, see `run/listener.rs`; empty for none.
+    pub listener: &'a [u8],
     /// The cgroup's own record, see the room `cgroup`.
     pub cgroup: &'a [u8],
 }
@@ -56,7 +58,7 @@ const INTENT: &[u8] = b"ocilet intent ";
 const VERSION: u64 = 1;
 /// The names of the fields in their order, `#` before those of numbers.
 const STATE_FIELDS: &str =
-    "id boot #pid #start #inode #created #pidns bundle rootfs program annotations cgroup";
+    "id boot #pid #start #inode #created #pidns bundle rootfs program annotations listener cgroup";
 const INTENT_FIELDS: &str = "id boot cgroup";
 /// `end `, ten digits of length, a space, eight digits of CRC, a newline.
 const TRAILER: usize = 24;
@@ -90,6 +92,7 @@ pub(super) fn encode(id: &[u8], content: Content<'_>, sink: &mut Sink<'_>) {
             file.field(b"rootfs", record.rootfs);
             file.field(b"program", record.program);
             file.field(b"annotations", record.annotations);
+            file.field(b"listener", record.listener);
             file.field(b"cgroup", record.cgroup);
         }
         Content::Intent(intent) => {
@@ -228,6 +231,12 @@ impl<'a> Stored<'a> {
     #[must_use]
     pub fn annotations(self) -> &'a [u8] {
         self.fields.get(b"annotations")
+    }
+
+    /// [`Record::listener`].
+    #[must_use]
+    pub fn listener(self) -> &'a [u8] {
+        self.fields.get(b"listener")
     }
 
     /// The cgroup's own record.

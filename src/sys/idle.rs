@@ -27,7 +27,7 @@ unsafe extern "C" {
 /// # Safety
 ///
 /// Nobody reads any static again but those in `keep`, or relies on having taken one.
-unsafe fn forget_statics(keep: [&[u8]; 2]) {
+unsafe fn forget_statics(keep: [&[u8]; 3]) {
     let page = |address: usize| address / PAGE * PAGE;
     let mut first = (&raw const __bss_start).addr().next_multiple_of(PAGE);
     let last = page((&raw const _end).addr());
@@ -58,16 +58,16 @@ unsafe fn discard(start: usize, length: usize) {
 }
 
 /// What goes on: with the connection, what was kept, and the numbers.
-pub type Next<const N: usize> = fn(Result<OwnedFd, Errno>, [&'static [u8]; 2], [u32; N]) -> !;
+pub type Next<N> = fn(Result<OwnedFd, Errno>, [&'static [u8]; 3], N) -> !;
 
 /// accept4(2) with SOCK_CLOEXEC, after giving back everything but `keep` and the stack; then goes on with `next`.
 ///
 /// There is no way back to the frames that know other statics: `next` gets numbers, and what was kept.
-pub fn accept<const N: usize>(
+pub fn accept<N: Copy>(
     socket: OwnedFd,
     args: Args,
-    keep: [&'static [u8]; 2],
-    numbers: [u32; N],
+    keep: [&'static [u8]; 3],
+    numbers: N,
     next: Next<N>,
 ) -> ! {
     // SAFETY: `next` is a function, not a closure, and never returns: it has no other static than those in `keep`, and

@@ -23,6 +23,7 @@ pub mod path;
 pub mod pidfd;
 pub mod proc;
 pub mod sched;
+pub mod seccomp;
 pub mod sig;
 pub mod sock;
 pub mod term;

@@ -7,7 +7,7 @@
 
 use super::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal};
 
 /// The type that fstatfs(2) reports for pidfs: `PIDFS_MAGIC` of linux/magic.h.
 const PIDFS: u64 = 0x5049_4446;
@@ -37,6 +37,13 @@ pub fn send_signal(pidfd: impl AsFd, signal: u32) -> Result<(), Errno> {
 /// `int kill(pid_t pid, int sig)`, man 2 kill: for kernels without pidfds.
 pub fn kill(pid: u32, signal: u32) -> Result<(), Errno> {
     rustix::process::kill_process(number(pid)?, by_number(signal)?)
+}
+
+/// `int pidfd_getfd(int pidfd, int targetfd, unsigned int flags)`, man 2 pidfd_getfd, Linux 5.6: a descriptor of another
+/// process, as if it had sent it. EBADF: it has none with this number; ESRCH: it has ended; EPERM: we may not trace it.
+pub fn descriptor(pidfd: impl AsFd, number: u32) -> Result<OwnedFd, Errno> {
+    let number = i32::try_from(number).map_err(|_| Errno::BADF)?;
+    rustix::process::pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty()).map(OwnedFd::from)
 }
 
 /// A process id other than 0, which would mean the caller's own group.

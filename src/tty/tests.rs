@@ -1,7 +1,7 @@
 //! Real terminals and pipes.
 
 use super::{Mode, Relay, check, connect, hand_over, is_multiplexer, other_end};
-use crate::error::{Cause, Errno, Rule};
+use crate::error::{Cause, Errno, Rule, Step};
 use crate::sys::proc::{Fork, exit, fork, wait};
 use crate::sys::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode as Bits, OFlags, openat};
@@ -49,7 +49,7 @@ fn sockets_of_any_length() {
     let (master, _slave) = pair();
     for (dir, listener) in [&top, &long].into_iter().zip(&listeners) {
         let path = CString::new(dir.join("s").to_str().unwrap()).unwrap();
-        let socket = connect(&path).unwrap();
+        let socket = connect(&path, Step::ConnectConsole).unwrap();
         hand_over(socket.as_fd(), master.as_fd()).unwrap();
         drop(socket);
         let (mut got, mut text) = (listener.accept().unwrap().0, String::new());
@@ -57,7 +57,7 @@ fn sockets_of_any_length() {
         assert!(!text.is_empty());
     }
     let missing = CString::new(long.join("none").to_str().unwrap()).unwrap();
-    let fault = connect(&missing).unwrap_err();
+    let fault = connect(&missing, Step::ConnectConsole).unwrap_err();
     assert_eq!(fault.cause(), Cause::Errno(Errno::NOENT));
     std::fs::remove_dir_all(&top).unwrap();
 }

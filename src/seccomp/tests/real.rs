@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 pub(super) fn profile(doc: &[u8]) -> Option<Profile> {
     static POOLS: Mutex<Pools> = Mutex::new(Pools::new());
     let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    pools.clear();
     let config = read(doc, &mut pools).expect("a good document");
     let seccomp = config.linux?.seccomp?;
     let placeless = |arg: &SeccompArg| SeccompArg { at: 0, ..*arg };

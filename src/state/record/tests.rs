@@ -17,6 +17,7 @@ const RECORD: Record<'static> = Record {
     rootfs: b"/tmp/\xff\xfe/rootfs",
     program: b"sh",
     annotations: b"{\"a\": \"b\"}",
+    listener: b"/s\0{}",
     cgroup: b"v2 /x 12:34\n",
 };
 
@@ -40,6 +41,7 @@ fn read_state<'a>(file: &'a [u8], id: &[u8]) -> Result<Record<'a>, Rule> {
         rootfs: stored.rootfs(),
         program: stored.program(),
         annotations: stored.annotations(),
+        listener: stored.listener(),
         cgroup: stored.cgroup(),
     })
 }

@@ -141,7 +141,7 @@ impl Libseccomp {
             }
         }
         let file = rustix::fs::memfd_create(c"filter", rustix::fs::MemfdFlags::CLOEXEC);
-        let file: OwnedFd = file.expect("a memfd");
+        let file = OwnedFd::from(file.expect("a memfd"));
         // SAFETY: the context lives, and the file is open.
         let exported = unsafe { (self.export)(context, file.as_raw_fd()) };
         // SAFETY: the last use of the context.

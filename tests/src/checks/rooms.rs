@@ -15,14 +15,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // For `sys::field`: where the values of its table go.
     ("config", &["sys"]),
     ("plan", &["config", "cgroup", "seccomp"]),
-    ("bundle", &["config", "plan", "cgroup", "fs", "sys"]),
+    (
+        "bundle",
+        &["config", "plan", "cgroup", "seccomp", "fs", "sys"],
+    ),
     ("rootfs", &["fs", "sys", "plan"]),
     ("cgroup", &["fs", "sys", "plan", "config"]),
     ("seccomp", &["config", "sys"]),
     ("state", &["fs", "sys"]),
     ("hooks", &["fs", "sys"]),
     ("tty", &["fs", "sys"]),
-    ("bundle", &["config", "cgroup", "plan", "sys"]),
     (
         "run",
         &[

@@ -1,0 +1,142 @@
+//! The filter of system calls: the profile of the document, compiled.
+#![forbid(unsafe_code)]
+
+use heapless::Vec;
+
+use super::arena::Str;
+use super::draft::Draft;
+use super::make::Source;
+use crate::config::{Seccomp, SeccompAction, Text};
+use crate::error::{At, Fault, Rule, Step};
+use crate::limits::Limit;
+use crate::seccomp::{MACHINE, Policy, Program, Scratch, compile, flag, word};
+
+/// What is loaded before the program is executed.
+pub struct Filter {
+    /// Empty: no filter.
+    pub program: Program,
+    /// What seccomp(2) gets beside it.
+    pub load: Load,
+    /// Who is told of calls that the program notifies of.
+    pub listener: Option<Listener>,
+    /// Some of the names that are of no system call here.
+    pub unknown: Vec<Text, 16>,
+}
+
+/// How the filter is loaded: plain words, which stay when everything else is given back.
+#[derive(Clone, Copy)]
+pub struct Load {
+    /// SECCOMP_FILTER_FLAG_*.
+    pub flags: u32,
+    /// The document asks for them; a kernel that lacks one of ours goes without.
+    pub flags_given: bool,
+    /// Offset of `linux.seccomp` in the document.
+    pub at: u32,
+}
+
+/// Where the descriptor goes that tells of calls.
+#[derive(Clone, Copy)]
+pub struct Listener {
+    /// The socket.
+    pub path: Str,
+    /// JSON text of a string, without its quotes.
+    pub metadata: Str,
+}
+
+impl Filter {
+    /// None.
+    #[must_use]
+    #[allow(
+        clippy::new_without_default,
+        reason = "a Default would be made on the stack"
+    )]
+    pub const fn new() -> Self {
+        Self {
+            program: Program::new(),
+            load: Load {
+                flags: 0,
+                flags_given: false,
+                at: 0,
+            },
+            listener: None,
+            unknown: Vec::new(),
+        }
+    }
+}
+
+/// Fills the plan's filter.
+///
+/// # Errors
+///
+/// A profile that notifies nobody, an errno that is none; too many instructions.
+pub fn make(draft: &mut Draft<'_>, seccomp: &Seccomp, scratch: &mut Scratch) -> Result<(), Fault> {
+    let Some(default) = seccomp.default_action else {
+        return Ok(());
+    };
+    let Source { pools, doc, .. } = draft.source;
+    let rules = seccomp.rules.of(&pools.seccomp_rules);
+    number(default, seccomp.default_errno, seccomp.at)?;
+    let policy = Policy {
+        default: word(default, seccomp.default_errno),
+        architectures: seccomp.architectures,
+        rules,
+        args: &pools.seccomp_args,
+    };
+    let mut notifies = false;
+    for (place, rule) in rules.iter().enumerate() {
+        number(rule.action, rule.errno, rule.at)?;
+        for name in rule.names.of(&pools.seccomp_names) {
+            if scratch.calls.name(&MACHINE, place, name.bytes(doc)) {
+                notifies |= rule.action == SeccompAction::Notify;
+            } else {
+                // There are more of them than anybody reads.
+                let _ = draft.plan.filter.unknown.push(*name);
+            }
+        }
+    }
+    let filter = &mut draft.plan.filter;
+    let (step, at) = (Step::MakePlan, At::Byte(seccomp.at));
+    if compile(&MACHINE, policy, scratch, &mut filter.program).is_none() {
+        return Err(Fault::limit(step, Limit::SECCOMP_INSTRUCTIONS, at));
+    }
+    // One thread: TSYNC has nothing to do, and the kernel refuses it beside a listener. The default is runc's.
+    let mut flags = seccomp.flags.unwrap_or(flag::SPEC_ALLOW.into()) & !u64::from(flag::TSYNC);
+    if !notifies {
+        flags &= !u64::from(flag::WAIT_KILLABLE_RECV);
+    }
+    filter.load = Load {
+        flags: u32::try_from(flags).unwrap_or(0),
+        flags_given: seccomp.flags.is_some(),
+        at: seccomp.at,
+    };
+    if !notifies {
+        return Ok(());
+    }
+    let Some(path) = seccomp.listener_path else {
+        return Err(Fault::rule(step, Rule::SeccompListener, at));
+    };
+    draft.plan.filter.load.flags |= flag::NEW_LISTENER;
+    let path = draft.host_path(path);
+    let metadata = seccomp.listener_metadata.unwrap_or_default();
+    draft.plan.arena.put(metadata.raw(doc));
+    let metadata = draft.plan.arena.close(metadata.place());
+    draft.plan.filter.listener = Some(Listener { path, metadata });
+    Ok(())
+}
+
+/// Checks the number of an action: the kernel makes 4095 of a greater errno.
+fn number(action: SeccompAction, number: Option<u32>, at: u32) -> Result<(), Fault> {
+    let most = if action == SeccompAction::Errno {
+        4095
+    } else {
+        u32::from(u16::MAX)
+    };
+    match number {
+        Some(number) if number > most => Err(Fault::rule(
+            Step::MakePlan,
+            Rule::SeccompNumber,
+            At::Byte(at),
+        )),
+        _ => Ok(()),
+    }
+}
