@@ -283,10 +283,13 @@ fn watch() {
     }
 }
 
+#[path = "src/run/calls.rs"]
+mod calls;
 #[path = "src/seccomp/generate.rs"]
 mod generate;
 
-/// Writes `machine.rs`: the system calls of the target; and `machines.rs`: those of all machines, for the tests.
+/// Writes `machine.rs`: the system calls of the target; and `machines.rs`: those of all machines, for the tests; and
+/// `supervisor.bpf`, the filter of the foreground.
 fn calls() {
     let target = |name| env::var(format!("CARGO_CFG_TARGET_{name}")).expect("cargo sets it");
     let machine = generate::machine(&target("ARCH"), target("ENDIAN") == "little");
@@ -303,7 +306,10 @@ fn calls() {
         .expect("string");
     }
     fs::write(Path::new(&out).join("machines.rs"), all).expect("OUT_DIR is writable");
+    let supervisor = calls::supervisor(&target("ARCH"));
+    fs::write(Path::new(&out).join("supervisor.bpf"), supervisor).expect("OUT_DIR is writable");
     println!("cargo:rerun-if-changed=src/seccomp/generate.rs");
+    println!("cargo:rerun-if-changed=src/run/calls.rs");
 }
 
 /// Links the bin statically against musl: its crt enters `main`, its `mem*` serve `core`.

@@ -20,13 +20,14 @@
 //!  start.rs / run: ── Start ────────────────────────────────────────▶ close_range
 //!  a filter that notifies: ◀── Listener; Start ──▶                    seccomp, without no_new_privs capset, execve
 //!        ◀── Fault at any point, or End: execve has closed the wire
-//!  run: supervise.rs until the end
+//!  run: confine.rs, supervise.rs until the end
 //! ```
 //!
 //! The children run on a copy of the parent's memory; they parse, allocate and decide nothing.
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod confine;
 mod init;
 mod listener;
 mod lookup;

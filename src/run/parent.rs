@@ -9,7 +9,7 @@ use rustix::process::Pid;
 use super::init::{self, Inheritance, Joins};
 use super::pidfile::PidFile;
 use super::wire::{Msg, Wire};
-use super::{Purpose, listener, middle, start, supervise};
+use super::{Purpose, confine, listener, middle, start, supervise};
 use crate::cgroup;
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs;
@@ -120,7 +120,8 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
     let ended = match (made, init, signals) {
         (Ok(master), Some(init), Some(signals)) => {
             dir.unlock();
-            supervise::until_end(&init, &signals, master, order.plan)
+            confine::confine()
+                .and_then(|()| supervise::until_end(&init, &signals, master, order.plan))
         }
         (Ok(_), ..) => return Ok(0),
         (Err(fault), init, _) => Err(kill(init, fault)),

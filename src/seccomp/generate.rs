@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// A call table: names and numbers.
-type Calls = BTreeMap<String, u32>;
+pub(super) type Calls = BTreeMap<String, u32>;
 
 /// An ABI of a kernel.
 struct Abi {
@@ -178,6 +178,12 @@ fn abis(arch: &str, little: bool) -> Vec<Abi> {
         // Nothing is known of its calls: a config with seccomp is refused there.
         _ => vec![],
     }
+}
+
+/// The calls of a little-endian machine.
+pub(super) fn native(arch: &str) -> Calls {
+    let first = abis(arch, true).into_iter().next();
+    first.expect("a machine with a table").calls
 }
 
 /// Writes the `static` of one machine.
