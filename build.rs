@@ -70,14 +70,14 @@ const LIMITS: &[(&str, usize, &str)] = &[
         "argument conditions in linux.seccomp",
     ),
     (
-        "RESOURCE_ROWS",
-        2_048,
-        "entries of each list or object of linux.resources (devices aside) and of linux.intelRdt.schemata",
-    ),
-    (
         "SECCOMP_INSTRUCTIONS",
         4_096,
         "instructions of the seccomp filter (the kernel takes no more than 4,096)",
+    ),
+    (
+        "RESOURCE_ROWS",
+        2_048,
+        "entries of each list or object of linux.resources (devices aside) and of linux.intelRdt.schemata",
     ),
     ("NET_DEVICES", 256, "entries of linux.netDevices"),
     ("CGROUP_HIERARCHIES", 16, "cgroup hierarchies"),

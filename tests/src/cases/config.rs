@@ -392,10 +392,6 @@ fn not_yet_properties_are_refused(t: &T) {
             .edit(|c| c["linux"][key] = value)
             .create_fails(&[key]);
     };
-    linux(
-        "seccomp",
-        json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}),
-    );
     linux("mountLabel", json!("system_u:object_r:x:s0"));
     linux("intelRdt", json!({"closID": "x"}));
     linux("netDevices", json!({"eth0": {}}));
