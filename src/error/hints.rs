@@ -16,6 +16,7 @@ table! {
         Source = "the source is looked up on the host",
         ReadOnlyRoot = "a read-only root must have its mount points, or a tmpfs above them",
         Circles = "the root filesystem has links that lead in circles, or somebody kept changing it",
+        SecurityModule = "is the security module on (/sys/kernel/security/lsm), and does it know the label?",
         OpenFiles = "the limit on open files is reached",
         Call = "the kernel, or a seccomp filter around this program, lacks the call",
     }

@@ -125,9 +125,6 @@ fn refuse_later(config: &Config) -> Result<(), Fault> {
     let Some(linux) = &config.linux else {
         return Ok(());
     };
-    if let Some(label) = linux.mount_label {
-        return no(Rule::LaterLabel, label.place());
-    }
     if let Some(rdt) = &linux.intel_rdt {
         return no(Rule::LaterIntelRdt, At::Byte(rdt.at));
     }

@@ -12,7 +12,7 @@ use super::make::Source;
 use super::op::{Kind, Mount, Op};
 use super::options::{Flags, effect};
 use super::{cgroup_mounts, devices};
-use crate::config::{self, Linux, List, NamespaceKind, Propagation, Text};
+use crate::config::{self, Linux, NamespaceKind, Propagation, Text};
 use crate::error::{At, Fault, Rule, Step};
 
 /// What becomes of the root.
@@ -175,7 +175,7 @@ fn propagation(asked: Option<Propagation>) -> (u32, u32) {
 fn one(draft: &mut Draft<'_>, entry: &config::Mount) -> Result<(), Fault> {
     let doc = draft.source.doc;
     let at = At::Byte(entry.at);
-    let (flags, data, foreign) = options(draft, entry.options);
+    let (flags, data, foreign) = options(draft, entry);
     if flags.id_map || !entry.uid_mappings.is_empty() {
         return Err(rule(Rule::LaterIdMap, at));
     }
@@ -260,7 +260,15 @@ fn new(draft: &mut Draft<'_>, entry: &config::Mount, mut mount: Mount) -> Result
         mount.set &= !k::MS_RDONLY;
         mount.seal = true;
     }
+    let label = mount_label(draft.source.config).filter(|_| fstype == MQUEUE);
     draft.op(Op::Mount(mount));
+    if let Some(label) = label {
+        let text = draft.text(label);
+        draft.op(Op::Label {
+            path: mount.target,
+            text,
+        });
+    }
     Ok(())
 }
 
@@ -293,11 +301,11 @@ fn known(option: Text, doc: &[u8]) -> Option<super::options::Effect> {
 }
 
 /// Reads the options of a mount: the flags; those of the file system, joined with commas; the place of the first of them.
-fn options(draft: &mut Draft<'_>, options: List) -> (Flags, Str, Option<At>) {
+fn options(draft: &mut Draft<'_>, entry: &config::Mount) -> (Flags, Str, Option<At>) {
     let Source { pools, doc, .. } = draft.source;
     let mut flags = Flags::default();
     let mut foreign: Option<At> = None;
-    for option in options.of(&pools.mount_options) {
+    for option in entry.options.of(&pools.mount_options) {
         match known(*option, doc) {
             Some(effect) => {
                 if !flags.add(effect) {
@@ -315,11 +323,41 @@ fn options(draft: &mut Draft<'_>, options: List) -> (Flags, Str, Option<At>) {
             }
         }
     }
+    if flags.bind == 0 && !flags.remount {
+        context(draft, entry);
+    }
     let data = match foreign {
         Some(at) => draft.plan.arena.close(at),
-        None => Str::EMPTY,
+        None if draft.plan.arena.open().is_empty() => Str::EMPTY,
+        None => draft.plan.arena.close(At::Byte(entry.at)),
     };
     (flags, data, foreign)
+}
+
+/// The SELinux label, as an option behind the others: for what has one for all of its files.
+fn context(draft: &mut Draft<'_>, entry: &config::Mount) {
+    const OTHERS: [&[u8]; 4] = [b"proc", b"sysfs", b"cgroup", MQUEUE];
+    let Source { config, doc, .. } = draft.source;
+    let kind = entry.kind.unwrap_or_default();
+    if let Some(label) = mount_label(config)
+        && !OTHERS.iter().any(|other| kind.is(doc, other))
+    {
+        if !draft.plan.arena.open().is_empty() {
+            draft.plan.arena.add(b',');
+        }
+        // In quotes: a label may have commas.
+        draft.plan.arena.put(b"context=\"");
+        draft.put(label);
+        draft.plan.arena.add(b'"');
+    }
+}
+
+/// The label of its root says what files in it get.
+const MQUEUE: &[u8] = b"mqueue";
+
+fn mount_label(config: &config::Config) -> Option<Text> {
+    let label = config.linux.as_ref()?.mount_label?;
+    (!label.is_empty()).then_some(label)
 }
 
 fn rule(rule: Rule, at: At) -> Fault {

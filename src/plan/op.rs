@@ -42,6 +42,13 @@ pub enum Op {
         /// What to do about the place and the target.
         when: When,
     },
+    /// Give the root of a file system an SELinux label.
+    Label {
+        /// Where it is mounted.
+        path: Str,
+        /// The label.
+        text: Str,
+    },
     /// After pivot_root: set the propagation of "/" (MS_SHARED or MS_UNBINDABLE, perhaps with MS_REC).
     Propagation {
         /// The MS_* flags.
@@ -213,6 +220,7 @@ impl Op {
         match self {
             Self::Directory { path }
             | Self::Link { path, .. }
+            | Self::Label { path, .. }
             | Self::Readonly { path }
             | Self::Mask { path }
             | Self::Seal { path } => *path,
@@ -235,6 +243,7 @@ pub fn describe<const N: usize>(op: &Op, arena: &Arena<N>, sink: &mut dyn FnMut(
         Op::Below(_) => "cgroup hierarchy",
         Op::LinkBelow { .. } | Op::Link { .. } => "symbolic link",
         Op::Device(_) => "device",
+        Op::Label { .. } => "label",
         Op::Propagation { .. } => "propagation of the root",
         Op::Within { .. } => "cgroup hierarchies",
         Op::Readonly { .. } => "read-only path",

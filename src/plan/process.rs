@@ -8,7 +8,7 @@ use super::Plan;
 use super::arena::Str;
 use super::draft::Draft;
 use super::make::Source;
-use crate::config::{Capabilities, ConsoleSize, Linux, Rlimit, Scheduler, Text};
+use crate::config::{self, Capabilities, ConsoleSize, Linux, Rlimit, Scheduler, Text};
 use crate::error::{At, Fault, Rule, Step};
 use crate::limits::{ARG_BYTES, ENV, GROUPS, Limit};
 
@@ -107,6 +107,10 @@ pub struct Process {
     pub rlimits: Vec<Rlimit, 16>,
     /// PR_SET_NO_NEW_PRIVS.
     pub no_new_privileges: bool,
+    /// AppArmor's `exec PROFILE`.
+    pub apparmor: Option<Str>,
+    /// The SELinux label of the program and of its keys.
+    pub selinux: Option<Str>,
     /// The text for oom_score_adj.
     pub oom_score_adj: Option<Str>,
     /// sched_setattr.
@@ -140,6 +144,8 @@ impl Process {
             capabilities: Sets::NONE,
             rlimits: Vec::new(),
             no_new_privileges: false,
+            apparmor: None,
+            selinux: None,
             oom_score_adj: None,
             scheduler: None,
             io_priority: None,
@@ -161,7 +167,7 @@ impl Default for Process {
 ///
 /// # Errors
 ///
-/// No process; security labels, which this version does not set; too much text.
+/// No process; too much text.
 pub fn make(draft: &mut Draft<'_>, seen: &mut Seen) -> Result<(), Fault> {
     let Source { config, pools, doc } = draft.source;
     let Some(process) = &config.process else {
@@ -171,9 +177,6 @@ pub fn make(draft: &mut Draft<'_>, seen: &mut Seen) -> Result<(), Fault> {
             At::Nothing,
         ));
     };
-    if let Some(label) = process.apparmor_profile.or(process.selinux_label) {
-        return Err(Fault::rule(Step::MakePlan, Rule::LaterLabel, label.place()));
-    }
     let before = draft.plan.arena.used();
     for word in process.args.of(&pools.args) {
         let word = draft.text(*word);
@@ -188,6 +191,7 @@ pub fn make(draft: &mut Draft<'_>, seen: &mut Seen) -> Result<(), Fault> {
         ));
     }
     let cwd = draft.text(process.cwd);
+    labels(draft, process);
     let Plan {
         arena,
         process: into,
@@ -221,6 +225,18 @@ pub fn make(draft: &mut Draft<'_>, seen: &mut Seen) -> Result<(), Fault> {
     match &config.linux {
         Some(linux) => machine(linux, doc, into),
         None => Ok(()),
+    }
+}
+
+/// The labels of the program; an empty one asks for nothing.
+fn labels(draft: &mut Draft<'_>, process: &config::Process) {
+    let given = |label: Option<Text>| label.filter(|label| !label.is_empty());
+    if let Some(profile) = given(process.apparmor_profile) {
+        draft.plan.arena.put(b"exec ");
+        draft.plan.process.apparmor = Some(draft.text(profile));
+    }
+    if let Some(label) = given(process.selinux_label) {
+        draft.plan.process.selinux = Some(draft.text(label));
     }
 }
 

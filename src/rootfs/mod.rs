@@ -180,6 +180,7 @@ impl Rootfs<'_> {
                 text,
                 when,
             } => dev::link(self, path(*at), path(*text), *when),
+            Op::Label { path: at, text } => mount::label(self, path(*at), arena.bytes(*text)),
             Op::Propagation { flags } => pivot::propagation(*flags),
             Op::Readonly { path: at } => mask::readonly(self, path(*at)),
             Op::Mask { path: at } => mask::mask(self, path(*at)),

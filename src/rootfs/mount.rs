@@ -296,6 +296,18 @@ fn remount<const N: usize>(rootfs: &Rootfs<'_>, op: &Mount, arena: &Arena<N>) ->
     Ok(())
 }
 
+/// The SELinux label of what is mounted at a place.
+///
+/// # Errors
+///
+/// `Step::SetMountLabel`.
+pub(super) fn label(rootfs: &Rootfs<'_>, target: &CStr, label: &[u8]) -> Result<(), Fault> {
+    let place = rootfs.root().follow(target).step(Step::SetMountLabel)?;
+    let spot = SelfFd::of(&place);
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(spot.path(), c"security.selinux", label, flags).step(Step::SetMountLabel)
+}
+
 /// One hierarchy inside the tmpfs at /sys/fs/cgroup. Nobody else can reach that yet, so that a name in it is a place;
 /// a name behind `self/fd/N` saves the calls that open it.
 ///

@@ -9,6 +9,7 @@ use core::convert::Infallible;
 use heapless::Vec;
 
 use super::attributes::{self, LateSets};
+use super::label;
 use super::lookup;
 use super::wire::{Msg, Wire};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
@@ -152,6 +153,7 @@ fn build(i: &mut Inheritance<'_>) -> Result<(&'static [u8], Option<LateSets>), F
     let procfs = Proc::open()?;
     filesystem(i, &procfs)?;
     attributes::privileged(plan, &procfs)?;
+    label::of_program(plan, &procfs)?;
     let home = (!plan.process.has_home).then(|| lookup::home(plan.process.uid));
     let sets = attributes::identity(plan)?;
     let program = lookup::program(plan)?;
@@ -182,6 +184,7 @@ fn session(plan: &Plan) -> Result<(), Fault> {
     let Some(name) = plan.keyring else {
         return Ok(());
     };
+    label::of_keys(plan)?;
     let at = At::Arena(name.at);
     match key::join_session(plan.arena.cstr(name)) {
         // Search for the user, so that a process that changes its uid still finds its keys.

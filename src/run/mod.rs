@@ -12,7 +12,7 @@
 //!        ── Enter ──────────────────────────────────────────────────▶ cgroup, joins, names
 //!                                                                     operations, pivot_root, terminal, operations
 //!        ◀── Terminal ───────────────────────────────────────────────
-//!                                                                     sysctls, priorities, rlimits, identity, lookup
+//!                                                                     sysctls, priorities, labels, rlimits, identity, lookup
 //!        ◀── Ready ──────────────────────────────────────────────────
 //!  state is written: the container exists
 //!        ── Committed ──────────────────────────────────────────────▶
@@ -29,6 +29,7 @@
 mod attributes;
 mod confine;
 mod init;
+mod label;
 mod listener;
 mod lookup;
 mod middle;

@@ -97,9 +97,15 @@ impl Wire {
         Ok((Self(parent), Self(child)))
     }
 
-    /// Says something, with a descriptor if there is one.
+    /// Says something, with a descriptor if there is one. To one who has ended: then its last word is the fault.
     pub(super) fn send(&self, msg: Msg, fd: Option<BorrowedFd<'_>>) -> Result<(), Fault> {
-        sock::send(self.0.as_fd(), &msg.to_bytes(), fd).step(Step::Talk)
+        match sock::send(self.0.as_fd(), &msg.to_bytes(), fd) {
+            Err(Errno::PIPE) => match self.receive()? {
+                (Msg::Fault(fault), _) => Err(fault),
+                _ => Err(Errno::PIPE).step(Step::Talk),
+            },
+            sent => sent.step(Step::Talk),
+        }
     }
 
     /// Hears something; [`Msg::End`] when there is nothing more to come.
@@ -186,6 +192,18 @@ mod tests {
         }
         drop(two);
         assert_eq!(one.receive().unwrap().0, Msg::End);
+    }
+
+    #[test]
+    fn last_words_are_heard() {
+        let (one, two) = Wire::pair().unwrap();
+        two.send(Msg::Fault(fault()), None).unwrap();
+        drop(two);
+        assert_eq!(one.send(Msg::Enter, None).unwrap_err(), fault());
+        assert_eq!(
+            one.send(Msg::Enter, None).unwrap_err().errno(),
+            Some(Errno::PIPE)
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::error::{Errno, Hint, Step};
 
 /// At this step, or at any, this error means that.
-static HINTS: [(Option<Step>, Errno, Hint); 31] = [
+static HINTS: [(Option<Step>, Errno, Hint); 37] = [
     (Some(Step::Clone), Errno::NOSPC, Hint::Namespaces),
     (Some(Step::Clone), Errno::INVAL, Hint::NamespaceKinds),
     (Some(Step::Clone), Errno::AGAIN, Hint::Processes),
@@ -33,6 +33,20 @@ static HINTS: [(Option<Step>, Errno, Hint); 31] = [
     (Some(Step::ProtectPath), Errno::LOOP, Hint::Circles),
     (Some(Step::MakeDirectory), Errno::AGAIN, Hint::Circles),
     (Some(Step::MakeDirectory), Errno::LOOP, Hint::Circles),
+    (
+        Some(Step::SetAppArmor),
+        Errno::OPNOTSUPP,
+        Hint::SecurityModule,
+    ),
+    (Some(Step::SetAppArmor), Errno::INVAL, Hint::SecurityModule),
+    (Some(Step::SetAppArmor), Errno::NOENT, Hint::SecurityModule),
+    (
+        Some(Step::SetSelinux),
+        Errno::OPNOTSUPP,
+        Hint::SecurityModule,
+    ),
+    (Some(Step::SetSelinux), Errno::INVAL, Hint::SecurityModule),
+    (Some(Step::SetSelinux), Errno::NOENT, Hint::SecurityModule),
     (None, Errno::NFILE, Hint::OpenFiles),
     (None, Errno::MFILE, Hint::OpenFiles),
     (None, Errno::NOSYS, Hint::Call),

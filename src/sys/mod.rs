@@ -14,6 +14,7 @@ pub mod field;
 pub mod file;
 pub mod idle;
 pub mod key;
+pub mod lsm;
 pub mod memory;
 pub mod mount;
 pub mod net;

@@ -111,6 +111,32 @@ fn one(destination: &str, kind: &str, source: &str, options: &str) -> Result<Vec
 }
 
 #[test]
+fn labels_are_options_of_new_file_systems() {
+    let mounts = [
+        entry("/t", "tmpfs", "", "size=1"),
+        entry("/p", "devpts", "", ""),
+        entry("/q", "mqueue", "", ""),
+        entry("/s", "sysfs", "", "ro"),
+        entry("/b", "bind", "/b", "bind"),
+        entry("/t", "tmpfs", "", "remount"),
+    ];
+    let doc = document(&mounts.join(","), r#""mountLabel": "u:r:t:s0:c1,c2""#);
+    let all = plan(&doc, Mode::None, Way::Pivot, words).unwrap();
+    assert_eq!(
+        all.get(..7).unwrap(),
+        [
+            "mount of tmpfs at /t (size=1,context=\"u:r:t:s0:c1,c2\")",
+            "mount of devpts at /p (context=\"u:r:t:s0:c1,c2\")",
+            "mount of mqueue at /q",
+            "label /q",
+            "mount of sysfs at /s (ro)",
+            "bind mount of /b at /b (bind)",
+            "remount of /t (remount)",
+        ]
+    );
+}
+
+#[test]
 #[allow(clippy::too_many_lines, reason = "a table")]
 fn mounts_in_words() {
     let table: [(&str, &str, &str, &str, &[&str]); 14] = [

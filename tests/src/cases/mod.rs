@@ -4,6 +4,7 @@ mod cgroups;
 mod cli;
 mod config;
 mod hostile;
+mod labels;
 mod lifecycle;
 mod mounts;
 mod namespaces;
@@ -28,6 +29,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("tty", tty::CASES),
     ("config", config::CASES),
     ("hostile", hostile::CASES),
+    ("labels", labels::CASES),
     ("real", real::CASES),
 ];
 
