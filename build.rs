@@ -80,6 +80,7 @@ const LIMITS: &[(&str, usize, &str)] = &[
         "entries of each list or object of linux.resources (devices aside) and of linux.intelRdt.schemata",
     ),
     ("NET_DEVICES", 256, "entries of linux.netDevices"),
+    ("NET_ADDRESSES", 64, "addresses of one of linux.netDevices"),
     ("CGROUP_HIERARCHIES", 16, "cgroup hierarchies"),
     (
         "CGROUP_BYTES",

@@ -11,6 +11,7 @@ use crate::config::Names;
 use crate::error::{Context, Fault, Packed, Step, packed};
 use crate::plan::options;
 use crate::say::Line;
+use crate::{seccomp, sys};
 
 /// Words that are read, and refused.
 const MISSING: [&str; 3] = ["idmap", "ridmap", "user"];
@@ -48,12 +49,31 @@ fn place(layout: &mut Layout<'_, '_>, letter: char) {
         'm' => return list(layout, "", options::names()),
         'v' => return layout.line.text(env!("CARGO_PKG_VERSION")),
         'h' => return layout.line.text(env!("OCILET_COMMIT")),
+        'r' => {
+            return list(
+                layout,
+                Names::Arch.prefix(),
+                seccomp::MACHINE.architectures(),
+            );
+        }
+        's' => return list(layout, Names::SeccompFlag.prefix(), kernel_flags()),
         'n' => Names::Namespace,
+        'a' => Names::SeccompAction,
+        'o' => Names::SeccompOp,
+        'f' => Names::SeccompFlag,
         'c' => Names::Capability,
         'M' => Names::MemPolicy,
         _ => Names::MemPolicyFlag,
     };
     list(layout, names.prefix(), names.words());
+}
+
+/// The flags of seccomp(2) that the kernel knows.
+fn kernel_flags() -> impl Iterator<Item = &'static str> {
+    let flags = (0..).zip(Names::SeccompFlag.words());
+    flags
+        .filter(|(bit, word)| *word != "-" && sys::seccomp::knows(1_u32 << bit))
+        .map(|(_, word)| word)
 }
 
 /// The inside of a list of strings.

@@ -85,6 +85,7 @@ table! {
         MakeNamespaces = "make the namespaces",
         SetTimeOffsets = "set the offsets of the time namespace",
         RaiseLoopback = "bring up the loopback interface",
+        MoveDevice = "move into the container the network device",
         SetHostname = "set the host name",
         SetDomainname = "set the domain name",
         SetSysctl = "set the sysctl",

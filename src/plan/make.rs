@@ -89,6 +89,7 @@ fn fill(
     if let Some(linux) = &config.linux {
         route::make(draft, linux)?;
         sysctls(draft, linux);
+        net_devices(draft, linux);
     }
     cgroup::make(
         source,
@@ -128,9 +129,6 @@ fn refuse_later(config: &Config) -> Result<(), Fault> {
     if let Some(rdt) = &linux.intel_rdt {
         return no(Rule::LaterIntelRdt, At::Byte(rdt.at));
     }
-    if !linux.net_devices.is_empty() {
-        return no(Rule::LaterNetDevices, At::Byte(linux.at));
-    }
     Ok(())
 }
 
@@ -138,6 +136,17 @@ fn refuse_later(config: &Config) -> Result<(), Fault> {
 fn optional(draft: &mut Draft<'_>, text: Option<Text>) -> Option<Str> {
     let text = text.filter(|text| !text.is_empty())?;
     Some(draft.text(text))
+}
+
+/// Each with its name inside, which is the one it has where none is given.
+fn net_devices(draft: &mut Draft<'_>, linux: &Linux) {
+    let pools = draft.source.pools;
+    for device in linux.net_devices.of(&pools.net_devices) {
+        let host = draft.text(device.host);
+        let name = optional(draft, device.name).unwrap_or(host);
+        // The capacity is the parser's own.
+        let _ = draft.plan.net_devices.push((host, name));
+    }
 }
 
 /// Names become paths below /proc, where `sys` is: dots are separators, unless the name has slashes, and then dots are dots.

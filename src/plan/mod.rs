@@ -26,7 +26,7 @@ use route::Namespaces;
 use seccomp::Filter;
 
 use crate::cgroup::CgroupPlan;
-use crate::limits::{OPS, SYSCTLS};
+use crate::limits::{NET_DEVICES, OPS, SYSCTLS};
 
 /// A container as it is going to be.
 pub struct Plan {
@@ -46,6 +46,8 @@ pub struct Plan {
     pub domainname: Option<Str>,
     /// Name of the session keyring; `None` keeps the caller's.
     pub keyring: Option<Str>,
+    /// Network devices to move: their names on the host and inside.
+    pub net_devices: Vec<(Str, Str), NET_DEVICES>,
     /// Paths below /proc, with their values.
     pub sysctls: Vec<(Str, Str), SYSCTLS>,
     /// What becomes of the root filesystem.
@@ -73,6 +75,7 @@ impl Plan {
             hostname: None,
             domainname: None,
             keyring: None,
+            net_devices: Vec::new(),
             sysctls: Vec::new(),
             root: Setup::NONE,
             ops: Vec::new(),

@@ -150,6 +150,10 @@ fn build(i: &mut Inheritance<'_>) -> Result<(&'static [u8], Option<LateSets>), F
     cgroup::enter(&plan.cgroup, i.in_cgroup)?;
     namespaces(i)?;
     names(plan)?;
+    if !plan.net_devices.is_empty() {
+        i.wire.send(Msg::Network, None)?;
+        i.wire.expect(Msg::Moved, &mut |_| ())?;
+    }
     let procfs = Proc::open()?;
     filesystem(i, &procfs)?;
     attributes::privileged(plan, &procfs)?;

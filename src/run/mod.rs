@@ -10,6 +10,8 @@
 //!  v1: cgroup                         ── Born, ends
 //!  intent is written before a cgroup is made
 //!        ── Enter ──────────────────────────────────────────────────▶ cgroup, joins, names
+//!        ◀── Network ──────────────────────────────────────────────── (only for linux.netDevices)
+//!        ── Moved ──────────────────────────────────────────────────▶
 //!                                                                     operations, pivot_root, terminal, operations
 //!        ◀── Terminal ───────────────────────────────────────────────
 //!                                                                     sysctls, priorities, labels, rlimits, identity, lookup
@@ -28,6 +30,7 @@
 
 mod attributes;
 mod confine;
+mod device;
 mod init;
 mod label;
 mod listener;
@@ -36,6 +39,7 @@ mod middle;
 mod parent;
 mod pidfile;
 mod protect;
+mod route;
 mod start;
 mod supervise;
 mod wire;

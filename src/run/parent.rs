@@ -9,7 +9,7 @@ use rustix::process::Pid;
 use super::init::{self, Inheritance, Joins};
 use super::pidfile::PidFile;
 use super::wire::{Msg, Wire};
-use super::{Purpose, confine, listener, middle, start, supervise};
+use super::{Purpose, confine, device, listener, middle, start, supervise};
 use crate::cgroup;
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs;
@@ -173,6 +173,11 @@ fn bring_up(
     *init = Some(clone(plan, dir, inherited, born_in.as_ref(), &wire)?);
     cgroup::finish(&plan.cgroup, cgroups)?;
     wire.send(Msg::Enter, None)?;
+    if let Some(init) = init.as_ref().filter(|_| !plan.net_devices.is_empty()) {
+        wire.expect(Msg::Network, warn)?;
+        device::hand_over(plan, init)?;
+        wire.send(Msg::Moved, None)?;
+    }
     let master = match terminal {
         tty::Mode::Relay => wire.expect(Msg::Terminal, warn)?,
         _ => None,

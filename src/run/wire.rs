@@ -22,6 +22,10 @@ pub(super) enum Msg {
     Enter,
     /// Middle to parent: this is the pid of init.
     Born(u32),
+    /// Init to parent: I am in the network namespace that gets devices.
+    Network,
+    /// Parent to init: they are there.
+    Moved,
     /// Init to parent, with a descriptor: the terminal's master.
     Terminal,
     /// Init to parent: everything but execve is done.
@@ -54,6 +58,8 @@ impl Msg {
             Self::Fault(_) => 7,
             Self::Warning(_) => 8,
             Self::Listener(_) => 9,
+            Self::Network => 20,
+            Self::Moved => 21,
         }
     }
 
@@ -81,6 +87,8 @@ impl Msg {
             7 => Self::Fault(fault()?),
             8 => Self::Warning(fault()?),
             9 => Self::Listener(u32::try_from(payload).ok()?),
+            20 => Self::Network,
+            21 => Self::Moved,
             _ => return None,
         })
     }
@@ -183,6 +191,8 @@ mod tests {
             Msg::Committed,
             Msg::Start,
             Msg::Listener(7),
+            Msg::Network,
+            Msg::Moved,
             Msg::Fault(fault()),
             Msg::Warning(fault()),
         ];

@@ -4,6 +4,8 @@
 //! that it does not share with the one before; after that it is a small number, its place in the sorted list.
 #![forbid(unsafe_code)]
 
+use crate::config::Names;
+
 /// Names and ABIs of one kind of machine.
 pub struct Machine {
     /// How many names there are.
@@ -46,6 +48,11 @@ include!(concat!(env!("OUT_DIR"), "/machine.rs"));
 const LONGEST: usize = 32;
 
 impl Machine {
+    /// The names of its ABIs.
+    pub fn architectures(&self) -> impl Iterator<Item = &'static str> {
+        self.abis.iter().filter_map(|abi| Names::Arch.word(abi.oci))
+    }
+
     /// The place of a name.
     pub(super) fn find(&self, name: &mut dyn Iterator<Item = u8>) -> Option<u16> {
         let first = name.next()?;

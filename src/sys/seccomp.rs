@@ -21,6 +21,20 @@ pub mod flag {
     pub const WAIT_KILLABLE_RECV: u32 = 32;
 }
 
+/// Whether the kernel knows a flag: without a program the answer is EFAULT then, and EINVAL otherwise.
+#[must_use]
+pub fn knows(flag: u32) -> bool {
+    const SET_MODE_FILTER: usize = 1;
+    let flags = match flag {
+        // It is one of listeners.
+        flag::WAIT_KILLABLE_RECV => flag | flag::NEW_LISTENER,
+        _ => flag,
+    };
+    // SAFETY: the program is a null pointer, which the kernel refuses to read.
+    let word = unsafe { raw_syscall!(Sysno::seccomp, SET_MODE_FILTER, flags, 0) };
+    raw(word) == Err(Errno::FAULT)
+}
+
 /// `struct sock_fprog`, linux/filter.h.
 #[repr(C)]
 struct Program {

@@ -302,6 +302,13 @@ fn features_document(t: &T) {
     }
     strings("/hooks");
     if !t.foreign() {
+        let archs = strings("/linux/seccomp/archs");
+        assert!(archs.iter().all(|name| name.starts_with("SCMP_ARCH_")));
+        let supported = strings("/linux/seccomp/supportedFlags");
+        let known = strings("/linux/seccomp/knownFlags");
+        assert!(supported.iter().all(|flag| known.contains(flag)));
+        let actions = strings("/linux/seccomp/actions");
+        assert!(actions.contains(&"SCMP_ACT_NOTIFY".to_owned()));
         strings("/potentiallyUnsafeConfigAnnotations");
         let modes = strings("/linux/memoryPolicy/modes");
         assert!(modes.contains(&"MPOL_BIND".to_owned()), "{modes:?}");

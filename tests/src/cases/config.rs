@@ -392,9 +392,7 @@ fn not_yet_properties_are_refused(t: &T) {
             .edit(|c| c["linux"][key] = value)
             .create_fails(&[key]);
     };
-    linux("mountLabel", json!("system_u:object_r:x:s0"));
     linux("intelRdt", json!({"closID": "x"}));
-    linux("netDevices", json!({"eth0": {}}));
     for kind in [
         "prestart",
         "createRuntime",
@@ -407,12 +405,6 @@ fn not_yet_properties_are_refused(t: &T) {
             .edit(|c| c["hooks"] = json!({kind: [{"path": "/bin/true"}]}))
             .create_fails(&["hooks"]);
     }
-    t.bundle()
-        .edit(|c| c["process"]["apparmorProfile"] = json!("x"))
-        .create_fails(&["apparmor"]);
-    t.bundle()
-        .edit(|c| c["process"]["selinuxLabel"] = json!("x"))
-        .create_fails(&["selinux"]);
     // Empty ones ask for nothing.
     t.bundle()
         .edit(|c| {

@@ -8,6 +8,7 @@ mod labels;
 mod lifecycle;
 mod mounts;
 mod namespaces;
+mod network;
 mod process;
 mod real;
 mod rootfs;
@@ -24,6 +25,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("mounts", mounts::CASES),
     ("rootfs", rootfs::CASES),
     ("namespaces", namespaces::CASES),
+    ("network", network::CASES),
     ("cgroups", cgroups::CASES),
     ("state", state::CASES),
     ("tty", tty::CASES),
