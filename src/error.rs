@@ -263,6 +263,14 @@ pub use places::Place;
 pub use rules::Rule;
 pub use steps::Step;
 
+impl Step {
+    /// Whether it runs a hook.
+    #[must_use]
+    pub fn is_hook(self) -> bool {
+        (Self::PrestartHook as u16..=Self::PoststopHook as u16).contains(&(self as u16))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{At, Cause, Errno, Fault, Limit, Place, Rule, Step};

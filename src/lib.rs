@@ -27,6 +27,7 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod fs;
+pub mod hooks;
 pub mod limits;
 pub mod plan;
 pub mod rootfs;

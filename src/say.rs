@@ -8,11 +8,13 @@ pub mod date;
 mod errno;
 mod hint;
 mod line;
+pub mod object;
 
 pub use line::Line;
 
 use crate::config;
 use crate::error::{At, Cause, Errno, Fault, Step};
+use crate::hooks::SAID;
 use crate::plan::Scene;
 use crate::plan::op::describe;
 use crate::sys::file::{stderr, write_whole};
@@ -196,6 +198,9 @@ fn sentence(line: &mut Line<'_>, fault: Fault, scene: &Scene) {
     object(line, fault.at(), scene);
     line.text(": ");
     cause(line, fault);
+    if fault.step().is_hook() {
+        output(line);
+    }
     if let (At::Op(n), Some(plan)) = (fault.at(), scene.plan)
         && let Some(op) = plan.ops.get(n as usize)
     {
@@ -209,6 +214,18 @@ fn sentence(line: &mut Line<'_>, fault: Fault, scene: &Scene) {
         line.text("; ");
         line.characters(hint.text());
     }
+}
+
+/// What a hook has written before it failed.
+#[inline(never)] // hardly any sentence has it
+fn output(line: &mut Line<'_>) {
+    let Some(said) = SAID.take() else { return };
+    let text = said.bytes().trim_ascii();
+    if !text.is_empty() {
+        line.text(": ");
+        line.foreign(text);
+    }
+    SAID.put_back(said);
 }
 
 /// `config.json:12:17: process.rlimits[3].soft: "abc": `.

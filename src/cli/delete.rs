@@ -1,6 +1,6 @@
 //! `delete`: takes away what is left of a container, however far its creation or an earlier removal got.
 //!
-//! In this order: init, cgroups with whatever is in them, state. Each step may be repeated, and what tells the next
+//! In this order: init, cgroups with whatever is in them, state, and then hooks are told. Each step may be repeated, and what tells the next
 //! attempt where to go on goes last.
 #![forbid(unsafe_code)]
 
@@ -8,6 +8,8 @@ use super::state::{CGROUPS, open_root, status};
 use super::{Call, FAILED};
 use crate::cgroup;
 use crate::error::{At, Cause, Fault, Rule, Step};
+use crate::plan::hooks::Moment;
+use crate::run::{self, Hooks};
 use crate::state::{Status, Stored, boot, buffer};
 
 /// The number of SIGKILL.
@@ -28,7 +30,8 @@ fn is(fault: &Fault, rule: Rule) -> bool {
     fault.cause() == Cause::Rule(rule)
 }
 
-fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
+/// Removes what is left; `force`: also of one that runs.
+pub(super) fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
     let never = Fault::rule(Step::RemoveState, Rule::Never, At::Nothing);
     let root = open_root(call, Step::FindContainer)?;
     let dir = root.find(call.id)?;
@@ -37,7 +40,7 @@ fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
     let mut text = [0; 36];
     let boot = boot(&mut text)?;
     let buffer = buffer().ok_or(never)?;
-    let cgroups = match dir.load(buffer) {
+    let (cgroups, record) = match dir.load(buffer) {
         Ok(record) => {
             let status = status(&dir, record, boot)?;
             if !force && matches!(status, Status::Running | Status::Paused) {
@@ -48,21 +51,20 @@ fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
                 return Ok(FAILED);
             }
             end(record, boot, status)?;
-            known(Some(record), boot)
+            (known(Some(record), boot), Some(record))
         }
         // Init ends by itself when its maker is gone, and that had the lock.
         Err(fault) if is(&fault, Rule::HalfMade) => match dir.load_intent(buffer) {
-            Ok(None) => known(None, boot),
-            Ok(Some(intent)) => known(Some(intent), boot),
-            Err(fault) if force && is(&fault, Rule::Corrupt) => None,
+            Ok(intent) => (known(intent, boot), intent),
+            Err(fault) if force && is(&fault, Rule::Corrupt) => (None, None),
             Err(fault) => return Err(fault),
         },
         Err(fault) if force && is(&fault, Rule::Corrupt) => match dir.load_copy(buffer) {
             Ok(record) => {
                 end(record, boot, status(&dir, record, boot)?)?;
-                known(Some(record), boot)
+                (known(Some(record), boot), Some(record))
             }
-            Err(fault) if is(&fault, Rule::Corrupt) => None,
+            Err(fault) if is(&fault, Rule::Corrupt) => (None, None),
             Err(fault) => return Err(fault),
         },
         Err(fault) => return Err(fault),
@@ -71,6 +73,9 @@ fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
         cgroup::remove(cgroups)?;
     }
     dir.discard()?;
+    if let Some(record) = record {
+        poststop(call, record);
+    }
     if cgroups.is_some() {
         return Ok(0);
     }
@@ -79,6 +84,20 @@ fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
         &[],
     );
     Ok(FAILED)
+}
+
+/// The hooks for when nothing is left. Nobody else runs them: the directory was ours to remove.
+fn poststop(call: &Call, record: Stored<'_>) {
+    let hooks = Hooks {
+        moment: Moment::Poststop,
+        list: record.poststop(),
+        id: call.id.to_bytes(),
+        bundle: record.bundle(),
+        annotations: record.annotations(),
+        pid: 0,
+    };
+    let warn = &mut |fault| call.voice.warning_about(call.id.to_bytes(), fault);
+    run::poststop(&hooks, warn);
 }
 
 /// Kills the init, if it lives, and waits for its end; a frozen one ends when its cgroup is cleared.

@@ -5,10 +5,11 @@
 #![forbid(unsafe_code)]
 
 use super::help::spaces;
-use super::state::{Object, status};
+use super::state::{status, told};
 use super::{Call, FAILED};
 use crate::error::Cause;
 use crate::error::{Context, Errno, Fault, Rule, Step};
+use crate::say::object::Object;
 use crate::say::{Line, date};
 use crate::state::{Root, Status, Stored, boot, buffer, user_name};
 use core::ffi::CStr;
@@ -142,7 +143,7 @@ impl Lister<'_> {
             line.text(separator);
             separator = ",";
             let mut object = Object::new(line, false);
-            object.container(entry.id, entry.record, entry.status);
+            object.container(&told(entry.id, entry.record, entry.status));
             let mut passwd = [0; 256];
             object.text(
                 "owner",

@@ -131,7 +131,6 @@ table! {
         SeccompListener = "must have a listenerPath, because a rule has SCMP_ACT_NOTIFY",
         SeccompNumber = "must have an errno up to 4095 (for SCMP_ACT_TRACE a number up to 65535)",
         UnknownCall = "no system call of this machine has this name; it is left out",
-        LaterHooks = "hooks are not run by this version; remove them",
         LaterIntelRdt = "resctrl groups are not made by this version; remove linux.intelRdt",
         RegularFile = "it must be a regular file",
         UnknownCapability = "some of these capabilities are not known to this version, and are not given",

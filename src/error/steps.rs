@@ -108,6 +108,13 @@ table! {
         LoadFilter = "load the seccomp filter",
         ConnectListener = "connect to the socket of the seccomp listener",
         SendListener = "send the seccomp listener",
+        // hooks
+        PrestartHook = "run the prestart hook",
+        CreateRuntimeHook = "run the createRuntime hook",
+        CreateContainerHook = "run the createContainer hook",
+        StartContainerHook = "run the startContainer hook",
+        PoststartHook = "run the poststart hook",
+        PoststopHook = "run the poststop hook",
         // start
         PrepareStart = "prepare the start socket",
         AwaitStart = "wait for start",

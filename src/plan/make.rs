@@ -4,7 +4,7 @@
 use super::arena::Str;
 use super::draft::Draft;
 use super::process::Seen;
-use super::{Plan, cgroup, mounts, process, route, seccomp};
+use super::{Plan, cgroup, hooks, mounts, process, route, seccomp};
 use crate::cgroup::{Layout, Manager};
 use crate::config::{Config, Linux, Pools, Text};
 use crate::error::{At, Fault, Rule, Step};
@@ -101,6 +101,9 @@ fn fill(
     )?;
     mounts::make(draft)?;
     process::make(draft, seen)?;
+    if let Some(list) = &config.hooks {
+        hooks::make(draft, list);
+    }
     match config.linux.and_then(|linux| linux.seccomp) {
         Some(profile) => seccomp::make(draft, &profile, scratch),
         None => Ok(()),
@@ -110,19 +113,6 @@ fn fill(
 /// Refuses what later versions do: never silence.
 fn refuse_later(config: &Config) -> Result<(), Fault> {
     let no = |rule, at| Err(Fault::rule(Step::MakePlan, rule, at));
-    if let Some(hooks) = &config.hooks {
-        let lists = [
-            hooks.prestart,
-            hooks.create_runtime,
-            hooks.create_container,
-            hooks.start_container,
-            hooks.poststart,
-            hooks.poststop,
-        ];
-        if lists.iter().any(|list| !list.is_empty()) {
-            return no(Rule::LaterHooks, At::Byte(hooks.at));
-        }
-    }
     let Some(linux) = &config.linux else {
         return Ok(());
     };

@@ -9,6 +9,7 @@ pub mod cgroup;
 mod cgroup_mounts;
 mod devices;
 pub mod draft;
+pub mod hooks;
 pub mod make;
 pub mod mounts;
 pub mod op;
@@ -19,6 +20,7 @@ pub mod seccomp;
 
 use arena::{Arena, Str};
 use heapless::Vec;
+use hooks::Hooks;
 use mounts::Setup;
 use op::Op;
 use process::Process;
@@ -60,6 +62,8 @@ pub struct Plan {
     pub process: Process,
     /// Which system calls it may make.
     pub filter: Filter,
+    /// What runs at moments of its life.
+    pub hooks: Hooks,
 }
 
 impl Plan {
@@ -82,6 +86,7 @@ impl Plan {
             cgroup: CgroupPlan::new(),
             process: Process::new(),
             filter: Filter::new(),
+            hooks: Hooks::NONE,
         }
     }
 }

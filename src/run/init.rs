@@ -4,25 +4,26 @@
 //! one `Fault` over the wire, and then it ends. It ends too when the parent does before the container is complete.
 #![forbid(unsafe_code)]
 
-use core::convert::Infallible;
-
 use heapless::Vec;
+use rustix::fs::Mode;
 
 use super::attributes::{self, LateSets};
+use super::hook::Hooks;
 use super::label;
+use super::last::{self, Numbers, own_pid};
 use super::lookup;
 use super::wire::{Msg, Wire};
-use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
+use crate::error::{At, Context, Errno, Fault, Step};
 use crate::fs::fdset::{self, Kept, Left};
 use crate::fs::proc::Proc;
 use crate::plan::Plan;
 use crate::plan::arena::Str;
+use crate::plan::hooks::Moment;
 use crate::plan::process::Words;
 use crate::plan::route::NamespaceKind;
-use crate::plan::seccomp::Load;
 use crate::sys::args::Args;
-use crate::sys::proc::{self, Strings};
-use crate::sys::{AsFd, AsRawFd, OwnedFd, idle, key, net, ns, seccomp, sig};
+use crate::sys::proc;
+use crate::sys::{AsFd, OwnedFd, idle, key, net, ns, sig};
 use crate::{cgroup, rootfs, tty};
 
 /// Namespaces to join, each with the place of its entry in config.json.
@@ -52,7 +53,7 @@ pub(super) struct Inheritance<'j> {
 pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
     let (program, sets) = match build(&mut inherited) {
         Ok(built) => built,
-        Err(fault) => tell(&inherited.wire, fault),
+        Err(fault) => last::tell(&inherited.wire, fault),
     };
     let Inheritance {
         args,
@@ -77,10 +78,11 @@ pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
         count: count(process.env),
         filter: plan.filter.load,
         sets,
+        hooks: last::hooks(plan),
     };
     // From here on the container exists; nobody but `start` (or the parent of `run`) is waited for.
     match start {
-        None => last(&wire, keep, numbers),
+        None => last::last(&wire, keep, numbers),
         Some(socket) => {
             drop(wire);
             idle::accept(
@@ -89,51 +91,12 @@ pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
                 keep,
                 numbers,
                 |connection, keep, numbers| match connection {
-                    Ok(starter) => last(&Wire(starter), keep, numbers),
+                    Ok(starter) => last::last(&Wire(starter), keep, numbers),
                     Err(_) => proc::exit(1),
                 },
             )
         }
     }
-}
-
-/// What the last steps need beside some memory.
-#[derive(Clone, Copy)]
-struct Numbers {
-    /// Descriptors from 3 on that the program keeps.
-    preserve: u32,
-    /// Where the words begin in the arena, for faults.
-    at: u32,
-    /// How many of them are arguments.
-    args: u32,
-    /// Where env begins in the words.
-    env: u32,
-    /// How many of its entries.
-    count: u32,
-    filter: Load,
-    /// Capabilities of the program, if more than those are still there.
-    sets: Option<LateSets>,
-}
-
-/// The memory that the last steps need: words, program, and filter.
-type Keep = [&'static [u8]; 3];
-
-/// Waits for the word and executes the program.
-fn last(starter: &Wire, keep: Keep, numbers: Numbers) -> ! {
-    let fault = match starter.expect(Msg::Start, &mut |_| ()) {
-        Ok(_) => match execute(keep, numbers, starter) {
-            Err(fault) => fault,
-        },
-        // A starter that goes away without the word has removed the socket already: no other one can come.
-        Err(fault) => fault,
-    };
-    tell(starter, fault)
-}
-
-/// The last word: what went wrong.
-fn tell(wire: &Wire, fault: Fault) -> ! {
-    let _ = wire.send(Msg::Fault(fault), None);
-    proc::exit(1)
 }
 
 /// Everything up to the word `Committed`.
@@ -248,11 +211,31 @@ fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
         .unwrap_or((&plan.ops, &[]));
     let mut root = rootfs::enter(&plan.root, &plan.arena, procfs)?;
     root.run(early, 0, &plan.arena)?;
+    create_hooks(i)?;
     root.pivot(&plan.root)?;
     terminal(i, procfs, &mut root)?;
     // Before paths become read-only: where no procfs of our own can be had, the container's is written to.
     sysctls(plan)?;
     root.run(late, plan.root.before, &plan.arena)
+}
+
+/// The hooks that run when the mounts are made: first those of the runtime, then those in the container's namespaces,
+/// for which a path still means what it means on the host.
+fn create_hooks(i: &Inheritance<'_>) -> Result<(), Fault> {
+    if i.plan.hooks.in_create() {
+        i.wire.send(Msg::Mounted, None)?;
+        i.wire.expect(Msg::Proceed, &mut |_| ())?;
+    }
+    let hooks = Hooks::of(i.plan, Moment::CreateContainer, own_pid());
+    if hooks.list.is_empty() {
+        return Ok(());
+    }
+    i.wire.send(Msg::Patience, None)?;
+    // The one of the mounts gives every right.
+    let mask = rustix::process::umask(Mode::from_raw_mode(0o022));
+    let ran = hooks.run();
+    rustix::process::umask(mask);
+    ran
 }
 
 /// The terminal, from the container's own devpts; its master goes out, its slave is stdio and /dev/console.
@@ -287,64 +270,4 @@ fn sysctls(plan: &Plan) -> Result<(), Fault> {
             .step_at(Step::SetSysctl, At::Arena(path.at))?;
     }
     Ok(())
-}
-
-/// Closes everything that is not the program's, and becomes it. Comes back only with the reason why not.
-fn execute(
-    [words, program, filter]: Keep,
-    numbers: Numbers,
-    report: &Wire,
-) -> Result<Infallible, Fault> {
-    let preserve = 3 + numbers.preserve;
-    // The report is a socket that execve closes: nothing can be executed or entered through it.
-    let mut kept = Kept::default();
-    kept.add(report.0.as_fd());
-    fdset::close_all_but(preserve, &kept, Left::Ours(preserve))?;
-    let at = At::Arena(numbers.at);
-    let mut strings = Strings::new(program, 2).into_iter();
-    let path = strings
-        .next()
-        .ok_or(Fault::rule(Step::Exec, Rule::Never, at))?;
-    let args = Strings::new(words, numbers.args as usize);
-    let env = words.get(numbers.env as usize..).unwrap_or(&[]);
-    let env = Strings::new(env, numbers.count as usize);
-    // It stays open until execve.
-    let mut _listener = None;
-    if !filter.is_empty() {
-        _listener = load(filter, numbers.filter, report)?;
-        // Without no_new_privs it took CAP_SYS_ADMIN to load it.
-        if let Some(sets) = numbers.sets {
-            sets.set()?;
-        }
-    }
-    let errno = proc::execve(path, args, env, strings.next());
-    Err(Fault::placed(Step::Exec, Cause::Errno(errno), at))
-}
-
-/// From here on the filter decides what this process may do: what is left is capset, where no_new_privs is not set,
-/// and execve; with a listener, read.
-fn load(filter: &[u8], how: Load, report: &Wire) -> Result<Option<OwnedFd>, Fault> {
-    let at = At::Byte(how.at);
-    let listens = how.flags & seccomp::flag::NEW_LISTENER != 0;
-    if listens {
-        // Whoever takes the listener out of this process gets to know its number before a filter could mind: it is the
-        // lowest that is free.
-        let free = rustix::io::fcntl_dupfd_cloexec(&report.0, 0).step_at(Step::LoadFilter, at)?;
-        let number = free.as_raw_fd().unsigned_abs();
-        drop(free);
-        report.send(Msg::Listener(number), None)?;
-    }
-    let loaded = match seccomp::load(filter, how.flags) {
-        // Kernels below 4.17 do not know the flag that is there by default.
-        Err(Errno::INVAL) if !how.flags_given => {
-            seccomp::load(filter, how.flags & !seccomp::flag::SPEC_ALLOW)
-        }
-        loaded => loaded,
-    };
-    let listener = loaded.step_at(Step::LoadFilter, at)?;
-    if listens && !report.goes_on() {
-        // Nobody would answer the calls that wait for an answer.
-        proc::exit(1);
-    }
-    Ok(listener)
 }

@@ -12,17 +12,20 @@
 //!        ── Enter ──────────────────────────────────────────────────▶ cgroup, joins, names
 //!        ◀── Network ──────────────────────────────────────────────── (only for linux.netDevices)
 //!        ── Moved ──────────────────────────────────────────────────▶
-//!                                                                     operations, pivot_root, terminal, operations
+//!                                                                     operations before pivot_root
+//!  prestart, createRuntime hooks: ◀── Mounted; Proceed ──▶             createContainer hooks
+//!                                                                     pivot_root, terminal, operations
 //!        ◀── Terminal ───────────────────────────────────────────────
 //!                                                                     sysctls, priorities, labels, rlimits, identity, lookup
 //!        ◀── Ready ──────────────────────────────────────────────────
 //!  state is written: the container exists
 //!        ── Committed ──────────────────────────────────────────────▶
 //!  create: pid file, exit.                                            accept on start.sock
-//!  start.rs / run: ── Start ────────────────────────────────────────▶ close_range
+//!  start.rs / run: ── Start ────────────────────────────────────────▶ startContainer hooks, close_range
 //!  a filter that notifies: ◀── Listener; Start ──▶                    seccomp, without no_new_privs capset, execve
 //!        ◀── Fault at any point, or End: execve has closed the wire
-//!  run: confine.rs, supervise.rs until the end
+//!  poststart hooks
+//!  run: confine.rs, supervise.rs until the end; poststop hooks, by whoever removes it
 //! ```
 //!
 //! The children run on a copy of the parent's memory; they parse, allocate and decide nothing.
@@ -31,8 +34,10 @@
 mod attributes;
 mod confine;
 mod device;
+mod hook;
 mod init;
 mod label;
+mod last;
 mod listener;
 mod lookup;
 mod middle;
@@ -48,6 +53,7 @@ use crate::plan::Plan;
 use crate::plan::route::NamespaceKind;
 use crate::sys::ns::flag as bit;
 
+pub use hook::{Hooks, poststop};
 pub use parent::{Caller, Order, make};
 pub use protect::protect;
 pub use start::start;

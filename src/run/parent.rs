@@ -6,6 +6,7 @@ use core::ffi::CStr;
 use rustix::fs::{CWD, OFlags};
 use rustix::process::Pid;
 
+use super::hook::{self, Hooks};
 use super::init::{self, Inheritance, Joins};
 use super::pidfile::PidFile;
 use super::wire::{Msg, Wire};
@@ -15,9 +16,10 @@ use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs;
 use crate::limits::{Limit, STATE_BYTES};
 use crate::plan::Plan;
+use crate::plan::hooks::Moment;
 use crate::plan::route::NamespaceKind;
 use crate::plan::route::Route;
-use crate::state::{self, Dir, Identity, Intent, Record, Root};
+use crate::state::{self, Dir, Identity, Record, Root};
 use crate::sys::args::Args;
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Fork};
@@ -120,7 +122,8 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
     let ended = match (made, init, signals) {
         (Ok(master), Some(init), Some(signals)) => {
             dir.unlock();
-            confine::confine()
+            let hooks = &order.plan.hooks;
+            confine::confine(hooks.list(Moment::Poststop).is_empty())
                 .and_then(|()| supervise::until_end(&init, &signals, master, order.plan))
         }
         (Ok(_), ..) => return Ok(0),
@@ -133,7 +136,9 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
         // A `delete` was faster.
         Err(fault) if fault.cause() == Cause::Rule(Rule::NoContainer) => Ok(()),
         Err(fault) => Err(fault),
-        Ok(()) => cgroup::remove(cgroups).and_then(|()| dir.discard()),
+        Ok(()) => cgroup::remove(cgroups)
+            .and_then(|()| dir.discard())
+            .map(|()| hook::poststop(&Hooks::of(order.plan, Moment::Poststop, 0), warn)),
     };
     ended.and_then(|code| removed.map(|()| code))
 }
@@ -151,7 +156,13 @@ fn bring_up(
     let plan = order.plan;
     let mut text = [0; 36];
     let boot = state::boot(&mut text)?;
-    let mut intend = |record: &cgroup::Record| write_intent(dir, boot, record);
+    let nobody = Identity {
+        boot,
+        pid: 0,
+        start: 0,
+        inode: 0,
+    };
+    let mut intend = |cgroups: &cgroup::Record| write(order, dir, cgroups, (nobody, 0), &[]);
     let start = match order.purpose {
         Purpose::Create => Some(listen(dir)?),
         _ => None,
@@ -178,6 +189,13 @@ fn bring_up(
         device::hand_over(plan, init)?;
         wire.send(Msg::Moved, None)?;
     }
+    if plan.hooks.in_create() {
+        wire.expect(Msg::Mounted, warn)?;
+        let pid = init.as_ref().map_or(0, Init::number);
+        Hooks::of(plan, Moment::Prestart, pid).run()?;
+        Hooks::of(plan, Moment::CreateRuntime, pid).run()?;
+        wire.send(Msg::Proceed, None)?;
+    }
     let master = match terminal {
         tty::Mode::Relay => wire.expect(Msg::Terminal, warn)?,
         _ => None,
@@ -187,10 +205,14 @@ fn bring_up(
         return Ok(None);
     };
     let notice = listener::notice(order, init.number())?;
-    commit(order, dir, boot, cgroups, init, notice)?;
+    let identity = Identity::of(boot, init.number(), init.fd.as_ref().map(AsFd::as_fd));
+    // From here on the container exists for everybody.
+    let born = (identity, time::wall());
+    write(order, dir, cgroups, born, notice)?;
     wire.send(Msg::Committed, None)?;
     if order.purpose != Purpose::Create {
         start::go(&wire, init.fd.as_ref().map(AsFd::as_fd), notice, || Ok(()))?;
+        Hooks::of(plan, Moment::Poststart, init.number()).run()?;
     }
     if let Some(file) = &order.caller.pid_file {
         file.write(init.pid)?;
@@ -283,34 +305,33 @@ fn clone(
     }
 }
 
-fn write_intent(dir: &Dir<'_>, boot: &[u8], record: &cgroup::Record) -> Result<(), Fault> {
-    with_text(record, |cgroup| dir.intent(&Intent { boot, cgroup }))
-}
-
-/// The state file: from here on the container exists for everybody.
-fn commit(
+/// Writes down the container: its intent while it has no init, and then its state.
+fn write(
     order: &Order,
     dir: &Dir<'_>,
-    boot: &[u8],
     cgroups: &cgroup::Record,
-    init: &Init,
+    (init, created): (Identity<'_>, u64),
     listener: &[u8],
 ) -> Result<(), Fault> {
     let plan = order.plan;
-    let pid = init.number();
-    let identity = Identity::of(boot, pid, init.fd.as_ref().map(AsFd::as_fd));
     with_text(cgroups, |cgroup| {
-        dir.commit(&Record {
-            init: identity,
-            created: time::wall(),
+        let record = Record {
+            init,
+            created,
             own_pid_namespace: plan.namespaces.own(NamespaceKind::Pid),
             bundle: plan.arena.bytes(plan.bundle),
             rootfs: plan.arena.bytes(plan.rootfs),
             program: plan.arena.bytes(plan.process.args.first),
             annotations: order.annotations,
             listener,
+            poststart: plan.hooks.text(Moment::Poststart, &plan.arena),
+            poststop: plan.hooks.text(Moment::Poststop, &plan.arena),
             cgroup,
-        })
+        };
+        match init.pid {
+            0 => dir.intent(&record),
+            _ => dir.commit(&record),
+        }
     })
 }
 

@@ -3,9 +3,11 @@
 
 use core::ffi::CStr;
 
+use super::hook::Hooks;
 use super::listener;
 use super::wire::{Msg, PATIENCE, Wire};
 use crate::error::{At, Context, Fault, Rule, Step};
+use crate::plan::hooks::Moment;
 use crate::state::{self, Root, Status};
 use crate::sys::args::Args;
 use crate::sys::{AsFd, BorrowedFd, sock};
@@ -47,7 +49,16 @@ pub fn start(
     let init = init.as_ref().and_then(|init| init.handle());
     // Before the word: if we die here, init sees the end of the connection and ends, and nobody takes a container that
     // may run for one that waits.
-    go(&wire, init, listener, || dir.started())
+    go(&wire, init, listener, || dir.started())?;
+    let hooks = Hooks {
+        moment: Moment::Poststart,
+        list: record.poststart(),
+        id: id.to_bytes(),
+        bundle: record.bundle(),
+        annotations: record.annotations(),
+        pid: record.pid(),
+    };
+    hooks.run()
 }
 
 /// Gives the word, hands over the listener of a filter that has one, and hears of the end of init's part. `before` is

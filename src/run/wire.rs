@@ -9,6 +9,7 @@ use core::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::error::{At, Cause, Context, Errno, Fault, Step};
+use crate::hooks::SAID;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, sock};
 
 /// How long the parent waits for the next word: mounts of a slow device are in it.
@@ -37,6 +38,14 @@ pub(super) enum Msg {
     /// Init to parent or `start`: the listener of the filter that I load now will have this number. The answer is
     /// `Start`, when it has been taken.
     Listener(u32),
+    /// Init to parent: what comes before pivot_root is done; the hooks of the runtime run now.
+    Mounted,
+    /// Parent to init: they have run.
+    Proceed,
+    /// Init to parent or `start`: hooks run now, which may take as long as they like.
+    Patience,
+    /// Init to parent or `start`, with a descriptor: what the hook that failed has written.
+    Said,
     /// Anybody to the parent or `start`: it went wrong, I end.
     Fault(Fault),
     /// Init to parent: something is not as asked, but I go on.
@@ -60,6 +69,10 @@ impl Msg {
             Self::Listener(_) => 9,
             Self::Network => 20,
             Self::Moved => 21,
+            Self::Mounted => 10,
+            Self::Proceed => 11,
+            Self::Patience => 12,
+            Self::Said => 13,
         }
     }
 
@@ -89,6 +102,10 @@ impl Msg {
             9 => Self::Listener(u32::try_from(payload).ok()?),
             20 => Self::Network,
             21 => Self::Moved,
+            10 => Self::Mounted,
+            11 => Self::Proceed,
+            12 => Self::Patience,
+            13 => Self::Said,
             _ => return None,
         })
     }
@@ -116,8 +133,25 @@ impl Wire {
         }
     }
 
-    /// Hears something; [`Msg::End`] when there is nothing more to come.
+    /// Hears something; [`Msg::End`] when there is nothing more to come. Words about hooks are acted on here.
     pub(super) fn receive(&self) -> Result<(Msg, Option<OwnedFd>), Fault> {
+        loop {
+            match self.record()? {
+                (Msg::Patience, _) => {
+                    sock::set_deadline(self.0.as_fd(), None).step(Step::Talk)?;
+                }
+                (Msg::Said, Some(output)) => {
+                    if let Some(said) = SAID.take() {
+                        said.drain(&output);
+                        SAID.put_back(said);
+                    }
+                }
+                other => return Ok(other),
+            }
+        }
+    }
+
+    fn record(&self) -> Result<(Msg, Option<OwnedFd>), Fault> {
         let mut bytes = [0; 16];
         match sock::receive(self.0.as_fd(), &mut bytes) {
             Ok((0, _)) | Err(Errno::CONNRESET) => Ok((Msg::End, None)),
@@ -190,6 +224,8 @@ mod tests {
             Msg::Ready,
             Msg::Committed,
             Msg::Start,
+            Msg::Mounted,
+            Msg::Proceed,
             Msg::Listener(7),
             Msg::Network,
             Msg::Moved,

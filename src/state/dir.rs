@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::process::pause;
-use super::record::{Content, Intent, Record, Stored, decimal, encode};
+use super::record::{Content, Record, Stored, decimal, encode};
 use super::root::Root;
 use super::writer::Writer;
 use crate::error::{At, Cause, Context, Errno, Fault, Place, Rule, Step};
@@ -181,7 +181,7 @@ impl<'r> Dir<'r> {
     }
 
     /// Writes what is needed to remove a container whose creation is interrupted; before anything is made for it.
-    pub fn intent(&self, intent: &Intent<'_>) -> Result<(), Fault> {
+    pub fn intent(&self, intent: &Record<'_>) -> Result<(), Fault> {
         let file = self.write(INTENT, Content::Intent(intent))?;
         self.intent.set(Some(file));
         Ok(())

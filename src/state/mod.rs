@@ -22,15 +22,5 @@ mod writer;
 pub use dir::{Dir, START_SOCKET, Status};
 pub use owner::user_name;
 pub use process::{Live, boot};
-pub use record::{Digits, Identity, Intent, Record, Stored, decimal};
+pub use record::{Digits, Identity, Record, Stored, decimal};
 pub use root::{Root, buffer, check_id};
-
-/// A record as it comes back from its file, for the tests of other rooms.
-#[cfg(test)]
-pub(crate) fn stored(record: &Record<'_>) -> Stored<'static> {
-    let mut bytes = Vec::new();
-    record::encode(b"c1", record::Content::State(record), &mut |piece| {
-        bytes.extend_from_slice(piece);
-    });
-    Stored::read(bytes.leak(), b"c1", false).unwrap()
-}

@@ -8,10 +8,10 @@
 use crate::error::Rule;
 use crate::text::cut;
 
-/// What is to be remembered of a container.
+/// What is to be remembered of a container; while it is being made, without what is not known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Its init.
+    /// Its init; pid 0 in an intent.
     pub init: Identity<'a>,
     /// When it was made: nanoseconds since 1970, UTC.
     pub created: u64,
@@ -27,16 +27,11 @@ pub struct Record<'a> {
     pub annotations: &'a [u8],
     /// Where the listener of its filter goes and with what text, see `run/listener.rs`; empty for none.
     pub listener: &'a [u8],
+    /// `hooks.poststart`, for `start`, in the form of the room `hooks`.
+    pub poststart: &'a [u8],
+    /// `hooks.poststop`, for whoever removes it.
+    pub poststop: &'a [u8],
     /// The cgroup's own record, see the room `cgroup`.
-    pub cgroup: &'a [u8],
-}
-
-/// What is to be remembered of a container that is being made: enough to remove it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Intent<'a> {
-    /// The boot in which it was written.
-    pub boot: &'a [u8],
-    /// The cgroup's own record.
     pub cgroup: &'a [u8],
 }
 
@@ -57,9 +52,8 @@ const STATE: &[u8] = b"ocilet state ";
 const INTENT: &[u8] = b"ocilet intent ";
 const VERSION: u64 = 1;
 /// The names of the fields in their order, `#` before those of numbers.
-const STATE_FIELDS: &str =
-    "id boot #pid #start #inode #created #pidns bundle rootfs program annotations listener cgroup";
-const INTENT_FIELDS: &str = "id boot cgroup";
+const FIELDS: &str = "id boot #pid #start #inode #created #pidns bundle rootfs program annotations listener \
+                      poststart poststop cgroup";
 /// `end `, ten digits of length, a space, eight digits of CRC, a newline.
 const TRAILER: usize = 24;
 
@@ -70,7 +64,7 @@ pub(super) type Sink<'s> = dyn FnMut(&[u8]) + 's;
 #[derive(Clone, Copy)]
 pub(super) enum Content<'a> {
     State(&'a Record<'a>),
-    Intent(&'a Intent<'a>),
+    Intent(&'a Record<'a>),
 }
 
 /// Makes the bytes of a file about the container `id`.
@@ -80,26 +74,28 @@ pub(super) fn encode(id: &[u8], content: Content<'_>, sink: &mut Sink<'_>) {
         length: 0,
         crc: Crc::new(),
     };
-    match content {
-        Content::State(record) => {
-            file.title(STATE, id, record.init.boot);
-            file.number(b"pid", u64::from(record.init.pid));
-            file.number(b"start", record.init.start);
-            file.number(b"inode", record.init.inode);
-            file.number(b"created", record.created);
-            file.number(b"pidns", u64::from(record.own_pid_namespace));
-            file.field(b"bundle", record.bundle);
-            file.field(b"rootfs", record.rootfs);
-            file.field(b"program", record.program);
-            file.field(b"annotations", record.annotations);
-            file.field(b"listener", record.listener);
-            file.field(b"cgroup", record.cgroup);
-        }
-        Content::Intent(intent) => {
-            file.title(INTENT, id, intent.boot);
-            file.field(b"cgroup", intent.cgroup);
-        }
-    }
+    let (title, record) = match content {
+        Content::State(record) => (STATE, record),
+        Content::Intent(record) => (INTENT, record),
+    };
+    file.put(title);
+    file.put(Digits::new(VERSION).text());
+    file.put(b"\n");
+    file.field(b"id", id);
+    file.field(b"boot", record.init.boot);
+    file.number(b"pid", u64::from(record.init.pid));
+    file.number(b"start", record.init.start);
+    file.number(b"inode", record.init.inode);
+    file.number(b"created", record.created);
+    file.number(b"pidns", u64::from(record.own_pid_namespace));
+    file.field(b"bundle", record.bundle);
+    file.field(b"rootfs", record.rootfs);
+    file.field(b"program", record.program);
+    file.field(b"annotations", record.annotations);
+    file.field(b"listener", record.listener);
+    file.field(b"poststart", record.poststart);
+    file.field(b"poststop", record.poststop);
+    file.field(b"cgroup", record.cgroup);
     let line = trailer(file.length, file.crc.value());
     (file.sink)(&line);
 }
@@ -111,15 +107,6 @@ struct Encoder<'e, 's> {
 }
 
 impl Encoder<'_, '_> {
-    /// What all files begin with.
-    fn title(&mut self, title: &[u8], id: &[u8], boot: &[u8]) {
-        self.put(title);
-        self.put(Digits::new(VERSION).text());
-        self.put(b"\n");
-        self.field(b"id", id);
-        self.field(b"boot", boot);
-    }
-
     fn number(&mut self, name: &[u8], value: u64) {
         self.field(name, Digits::new(value).text());
     }
@@ -157,9 +144,9 @@ impl<'a> Stored<'a> {
         if last != trailer(payload.len() as u64, crc.value()) {
             return Err(Rule::Corrupt);
         }
-        let (names, rest) = match (payload.strip_prefix(STATE), payload.strip_prefix(INTENT)) {
-            (Some(rest), _) => (STATE_FIELDS, rest),
-            (_, Some(rest)) if intent => (INTENT_FIELDS, rest),
+        let rest = match (payload.strip_prefix(STATE), payload.strip_prefix(INTENT)) {
+            (Some(rest), _) => rest,
+            (_, Some(rest)) if intent => rest,
             _ => return Err(Rule::Corrupt),
         };
         let (version, fields) = cut(rest, b'\n');
@@ -167,7 +154,7 @@ impl<'a> Stored<'a> {
             return Err(Rule::NewerState);
         }
         let fields = Fields(fields);
-        if fields.are(names) && fields.get(b"id") == id {
+        if fields.are(FIELDS) && fields.get(b"id") == id {
             Ok(Self { fields })
         } else {
             Err(Rule::Corrupt)
@@ -237,6 +224,18 @@ impl<'a> Stored<'a> {
     #[must_use]
     pub fn listener(self) -> &'a [u8] {
         self.fields.get(b"listener")
+    }
+
+    /// [`Record::poststart`].
+    #[must_use]
+    pub fn poststart(self) -> &'a [u8] {
+        self.fields.get(b"poststart")
+    }
+
+    /// [`Record::poststop`].
+    #[must_use]
+    pub fn poststop(self) -> &'a [u8] {
+        self.fields.get(b"poststop")
     }
 
     /// The cgroup's own record.

@@ -20,11 +20,13 @@ const PATH_MAX: usize = 4096;
 const TMPFS: u64 = 0x0102_1994;
 const RAMFS: u64 = 0x8584_58f6;
 
-static BUFFER: TakeOnce<[u8; STATE_BYTES]> = TakeOnce::new([0; STATE_BYTES]);
+static BUFFERS: [TakeOnce<[u8; STATE_BYTES]>; 2] = [const { TakeOnce::new([0; STATE_BYTES]) }; 2];
 
-/// Room for the largest state file, once; only the pages that a file fills are ever touched.
+/// Room for the largest state file, twice, because a `start` that fails may end in a removal; only the pages that a file
+/// fills are ever touched.
 pub fn buffer() -> Option<&'static mut [u8]> {
-    BUFFER.take().map(|buffer| buffer.as_mut_slice())
+    let buffer = BUFFERS.iter().find_map(TakeOnce::take)?;
+    Some(buffer.as_mut_slice())
 }
 
 /// The state directory.

@@ -195,6 +195,17 @@ pub fn wait(pid: Pid) -> Result<Ended, Errno> {
     }
 }
 
+/// [`wait`] with WNOHANG: how it ended, if it has.
+///
+/// # Errors
+///
+/// As for [`wait`].
+pub fn ended(pid: Pid) -> Result<Option<Ended>, Errno> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let status = rustix::process::waitid(WaitId::Pid(pid), options)?;
+    Ok(status.map(|status| Ended::from_waitid(&status)))
+}
+
 /// `pid_t waitpid(-1, …, WNOHANG)`, man 2 waitpid: one child that has ended, if there is any.
 ///
 /// # Errors

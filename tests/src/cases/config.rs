@@ -393,18 +393,6 @@ fn not_yet_properties_are_refused(t: &T) {
             .create_fails(&[key]);
     };
     linux("intelRdt", json!({"closID": "x"}));
-    for kind in [
-        "prestart",
-        "createRuntime",
-        "createContainer",
-        "startContainer",
-        "poststart",
-        "poststop",
-    ] {
-        t.bundle()
-            .edit(|c| c["hooks"] = json!({kind: [{"path": "/bin/true"}]}))
-            .create_fails(&["hooks"]);
-    }
     // Empty ones ask for nothing.
     t.bundle()
         .edit(|c| {

@@ -3,6 +3,7 @@
 mod cgroups;
 mod cli;
 mod config;
+mod hooks;
 mod hostile;
 mod labels;
 mod lifecycle;
@@ -30,6 +31,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("state", state::CASES),
     ("tty", tty::CASES),
     ("config", config::CASES),
+    ("hooks", hooks::CASES),
     ("hostile", hostile::CASES),
     ("labels", labels::CASES),
     ("real", real::CASES),

@@ -9,7 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("limits", &[]),
     ("text", &[]),
-    ("say", &["sys", "config", "plan"]),
+    ("say", &["sys", "config", "plan", "hooks"]),
     ("sys", &[]),
     ("fs", &["sys"]),
     // For `sys::field`: where the values of its table go.
