@@ -288,8 +288,10 @@ fn watch() {
 mod calls;
 #[path = "src/seccomp/generate.rs"]
 mod generate;
+#[path = "src/seccomp/moby.rs"]
+mod moby;
 
-/// Writes `machine.rs`: the system calls of the target; and `machines.rs`: those of all machines, for the tests; and
+/// Writes `machine.rs` and `builtin.rs`: the system calls of the target, and those of the built-in profile; `machines.rs`: those of all machines, for the tests; and
 /// `supervisor.bpf`, the filter of the foreground.
 fn calls() {
     let target = |name| env::var(format!("CARGO_CFG_TARGET_{name}")).expect("cargo sets it");
@@ -307,9 +309,12 @@ fn calls() {
         .expect("string");
     }
     fs::write(Path::new(&out).join("machines.rs"), all).expect("OUT_DIR is writable");
+    let builtin = generate::builtin(&target("ARCH"), target("ENDIAN") == "little");
+    fs::write(Path::new(&out).join("builtin.rs"), builtin).expect("OUT_DIR is writable");
     let supervisor = calls::supervisor(&target("ARCH"));
     fs::write(Path::new(&out).join("supervisor.bpf"), supervisor).expect("OUT_DIR is writable");
     println!("cargo:rerun-if-changed=src/seccomp/generate.rs");
+    println!("cargo:rerun-if-changed=src/seccomp/moby.rs");
     println!("cargo:rerun-if-changed=src/run/calls.rs");
 }
 

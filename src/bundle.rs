@@ -42,6 +42,8 @@ pub struct Wanted {
     pub no_pivot: bool,
     /// `--no-new-keyring`.
     pub no_new_keyring: bool,
+    /// `--seccomp-default`.
+    pub seccomp_default: bool,
     /// `--cgroup-manager`, `--systemd-cgroup`.
     pub cgroup_manager: Manager,
 }
@@ -104,6 +106,7 @@ fn make(
         bundle,
         no_pivot: wanted.no_pivot,
         no_new_keyring: wanted.no_new_keyring,
+        seccomp_default: wanted.seccomp_default,
         cgroup_manager: wanted.cgroup_manager,
     };
     let source = Source {

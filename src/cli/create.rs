@@ -40,6 +40,7 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
         id,
         no_pivot: parsed.is_on("no-pivot"),
         no_new_keyring: parsed.is_on("no-new-keyring"),
+        seccomp_default: parsed.is_on("seccomp-default"),
         cgroup_manager: call.cgroup_manager,
     };
     let bundle = bundle::open(&wanted, &mut call.voice.scene)?;

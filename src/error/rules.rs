@@ -129,6 +129,7 @@ table! {
         ProcessMissing = "a container needs a process; add process to config.json",
         LaterUserNamespace = "user namespaces are not made by this version; remove this entry",
         SeccompListener = "must have a listenerPath, because a rule has SCMP_ACT_NOTIFY",
+        SeccompBuiltin = "must be \"default\", the one filter that is built in",
         SeccompNumber = "must have an errno up to 4095 (for SCMP_ACT_TRACE a number up to 65535)",
         UnknownCall = "no system call of this machine has this name; it is left out",
         LaterIntelRdt = "resctrl groups are not made by this version; remove linux.intelRdt",

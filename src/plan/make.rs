@@ -21,6 +21,8 @@ pub struct Request<'a> {
     pub no_pivot: bool,
     /// `--no-new-keyring`.
     pub no_new_keyring: bool,
+    /// `--seccomp-default`.
+    pub seccomp_default: bool,
     /// `--cgroup-manager`, `--systemd-cgroup`.
     pub cgroup_manager: Manager,
 }
@@ -106,7 +108,7 @@ fn fill(
     }
     match config.linux.and_then(|linux| linux.seccomp) {
         Some(profile) => seccomp::make(draft, &profile, scratch),
-        None => Ok(()),
+        None => seccomp::builtin(draft, scratch),
     }
 }
 

@@ -9,7 +9,7 @@ use super::make::Source;
 use crate::config::{Seccomp, SeccompAction, Text};
 use crate::error::{At, Fault, Rule, Step};
 use crate::limits::Limit;
-use crate::seccomp::{MACHINE, Policy, Program, Scratch, compile, flag, word};
+use crate::seccomp::{MACHINE, Policy, Program, Scratch, compile, compile_builtin, flag, word};
 
 /// What is loaded before the program is executed.
 pub struct Filter {
@@ -96,9 +96,7 @@ pub fn make(draft: &mut Draft<'_>, seccomp: &Seccomp, scratch: &mut Scratch) -> 
     }
     let filter = &mut draft.plan.filter;
     let (step, at) = (Step::MakePlan, At::Byte(seccomp.at));
-    if compile(&MACHINE, policy, scratch, &mut filter.program).is_none() {
-        return Err(Fault::limit(step, Limit::SECCOMP_INSTRUCTIONS, at));
-    }
+    compile(&MACHINE, policy, scratch, &mut filter.program).ok_or_else(|| too_long(at))?;
     // One thread: TSYNC has nothing to do, and the kernel refuses it beside a listener. The default is runc's.
     let mut flags = seccomp.flags.unwrap_or(flag::SPEC_ALLOW.into()) & !u64::from(flag::TSYNC);
     if !notifies {
@@ -122,6 +120,41 @@ pub fn make(draft: &mut Draft<'_>, seccomp: &Seccomp, scratch: &mut Scratch) -> 
     let metadata = draft.plan.arena.close(metadata.place());
     draft.plan.filter.listener = Some(Listener { path, metadata });
     Ok(())
+}
+
+/// The built-in profile, for a document without one: if the command line or an annotation asks for it.
+///
+/// # Errors
+///
+/// An annotation that asks for something else.
+pub fn builtin(draft: &mut Draft<'_>, scratch: &mut Scratch) -> Result<(), Fault> {
+    let Source { config, pools, doc } = draft.source;
+    let mut wanted = draft.request.seccomp_default;
+    for pair in config.annotations.of(&pools.annotations) {
+        if pair.key.is(doc, ANNOTATION) {
+            if !pair.value.is(doc, b"default") {
+                let at = pair.value.place();
+                return Err(Fault::rule(Step::MakePlan, Rule::SeccompBuiltin, at));
+            }
+            wanted = true;
+        }
+    }
+    if !wanted {
+        return Ok(());
+    }
+    // Capabilities that are left as they are may be all.
+    let sets = config.process.and_then(|process| process.capabilities);
+    let bounding = sets.map_or(u64::MAX, |sets| sets.bounding.unwrap_or(0));
+    let filter = &mut draft.plan.filter;
+    filter.load.flags = flag::SPEC_ALLOW;
+    compile_builtin(bounding, scratch, &mut filter.program).ok_or_else(|| too_long(At::Nothing))
+}
+
+/// The annotation that asks for the built-in profile, with the value `default`.
+const ANNOTATION: &[u8] = b"run.ocilet.seccomp";
+
+fn too_long(at: At) -> Fault {
+    Fault::limit(Step::MakePlan, Limit::SECCOMP_INSTRUCTIONS, at)
 }
 
 /// Checks the number of an action: the kernel makes 4095 of a greater errno.

@@ -3,6 +3,7 @@
 //! a number inside of another one.
 #![forbid(unsafe_code)]
 
+use super::moby;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -189,17 +190,7 @@ pub(super) fn native(arch: &str) -> Calls {
 /// Writes the `static` of one machine.
 pub(super) fn machine(arch: &str, little: bool) -> String {
     let abis = abis(arch, little);
-    let mut names: Vec<String> = abis
-        .iter()
-        .flat_map(|abi| abi.calls.keys().cloned())
-        .collect();
-    if abis.iter().any(|abi| abi.multiplexed) {
-        let inner = SOCKETCALL.split(' ').chain(IPC.map(|(_, name)| name));
-        names.extend(inner.map(str::to_owned));
-    }
-    names.sort();
-    names.dedup();
-    assert!(names.len() <= 512, "NAMES in policy.rs");
+    let names = names(&abis);
     let place = |name: &str| {
         u16::try_from(
             names
@@ -247,6 +238,47 @@ pub(super) fn machine(arch: &str, little: bool) -> String {
         names.len()
     )
     .expect("string");
+    text
+}
+
+/// All names that a machine has, sorted.
+fn names(abis: &[Abi]) -> Vec<String> {
+    let mut names: Vec<String> = abis
+        .iter()
+        .flat_map(|abi| abi.calls.keys().cloned())
+        .collect();
+    if abis.iter().any(|abi| abi.multiplexed) {
+        let inner = SOCKETCALL.split(' ').chain(IPC.map(|(_, name)| name));
+        names.extend(inner.map(str::to_owned));
+    }
+    names.sort();
+    names.dedup();
+    assert!(names.len() <= 512, "NAMES in policy.rs");
+    names
+}
+
+/// Writes the names of the built-in profile as their places: a bit for each that is always allowed, pairs for those that
+/// take a capability.
+pub(super) fn builtin(arch: &str, little: bool) -> String {
+    let names = names(&abis(arch, little));
+    let place = |name: &str| names.iter().position(|it| it == name);
+    let mut bits = vec![0_u8; names.len().div_ceil(8)];
+    for place in moby::ALWAYS.split(' ').filter_map(place) {
+        bits[place / 8] |= 1 << (place % 8);
+    }
+    let pairs = moby::BY_CAPABILITY.iter().flat_map(|(capability, list)| {
+        let those = list.split(' ').filter_map(place);
+        those.map(move |place| (*capability, place))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    let mut text = format!(
+        "static ALWAYS: &[u8] = &{bits:?};\nstatic BY_CAPABILITY: &[(u8, u16)] = &{pairs:?};\n"
+    );
+    for name in ["personality", "socket", "clone", "clone3"] {
+        // Beyond all names where there is none: a rule for it is dropped.
+        let place = place(name).unwrap_or(names.len());
+        writeln!(text, "const {}: u16 = {place};", name.to_uppercase()).expect("string");
+    }
     text
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod builtin;
 mod compile;
 mod conditions;
 mod machine;
@@ -11,6 +12,7 @@ mod program;
 mod tests;
 
 pub use action::word;
+pub use builtin::compile_builtin;
 pub use compile::{Scratch, compile};
 pub use machine::{MACHINE, Machine};
 pub use policy::{Calls, Policy};

@@ -1,5 +1,6 @@
 //! Programs are run by an interpreter, and profiles by an evaluator that reads them as they are written: they must agree.
 
+mod builtin;
 mod evaluator;
 mod interpreter;
 mod libseccomp;
