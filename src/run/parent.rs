@@ -205,13 +205,18 @@ fn bring_up(
         return Ok(None);
     };
     let notice = listener::notice(order, init.number())?;
+    let receiver = match order.purpose {
+        Purpose::Create => None,
+        _ => listener::connect(notice)?,
+    };
     let identity = Identity::of(boot, init.number(), init.fd.as_ref().map(AsFd::as_fd));
     // From here on the container exists for everybody.
     let born = (identity, time::wall());
     write(order, dir, cgroups, born, notice)?;
     wire.send(Msg::Committed, None)?;
     if order.purpose != Purpose::Create {
-        start::go(&wire, init.fd.as_ref().map(AsFd::as_fd), notice, || Ok(()))?;
+        let handle = init.fd.as_ref().map(AsFd::as_fd);
+        start::go(&wire, handle, receiver.as_ref(), notice)?;
         Hooks::of(plan, Moment::Poststart, init.number()).run()?;
     }
     if let Some(file) = &order.caller.pid_file {

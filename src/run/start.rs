@@ -10,7 +10,7 @@ use crate::error::{At, Context, Fault, Rule, Step};
 use crate::plan::hooks::Moment;
 use crate::state::{self, Root, Status};
 use crate::sys::args::Args;
-use crate::sys::{AsFd, BorrowedFd, sock};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, sock};
 
 /// Starts a created container. `program` gets the name that a fault of execve is about.
 ///
@@ -37,19 +37,22 @@ pub fn start(
         Status::Stopped => return Err(Fault::rule(Step::Start, Rule::StartStopped, At::Nothing)),
         _ => return Err(Fault::rule(Step::Start, Rule::StartRunning, At::Nothing)),
     }
+    // While nobody knows of the start: it can be tried again.
+    let listener = record.listener();
+    let receiver = listener::connect(listener)?;
+    let init = match receiver {
+        None => None,
+        Some(_) => record.find_init(boot)?,
+    };
     // From inside the directory: the whole path would be too long for a socket address.
     rustix::process::fchdir(dir.fd()).step(Step::Start)?;
     let wire = Wire(sock::connect(state::START_SOCKET).step(Step::Start)?);
     sock::set_deadline(wire.0.as_fd(), Some(PATIENCE)).step(Step::Start)?;
-    let listener = record.listener();
-    let init = match listener {
-        [] => None,
-        _ => record.find_init(boot)?,
-    };
-    let init = init.as_ref().and_then(|init| init.handle());
     // Before the word: if we die here, init sees the end of the connection and ends, and nobody takes a container that
     // may run for one that waits.
-    go(&wire, init, listener, || dir.started())?;
+    dir.started()?;
+    let init = init.as_ref().and_then(|init| init.handle());
+    go(&wire, init, receiver.as_ref(), listener)?;
     let hooks = Hooks {
         moment: Moment::Poststart,
         list: record.poststart(),
@@ -61,19 +64,16 @@ pub fn start(
     hooks.run()
 }
 
-/// Gives the word, hands over the listener of a filter that has one, and hears of the end of init's part. `before` is
-/// the last chance to leave all as it is.
+/// Gives the word, hands over the listener of a filter that has one, and hears of the end of init's part.
 pub(super) fn go(
     wire: &Wire,
     init: Option<BorrowedFd<'_>>,
+    receiver: Option<&OwnedFd>,
     notice: &[u8],
-    before: impl FnOnce() -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let socket = listener::connect(notice)?;
-    before()?;
     wire.send(Msg::Start, None)?;
-    if let Some(socket) = &socket {
-        listener::hand_over(wire, init, socket, notice)?;
+    if let Some(receiver) = receiver {
+        listener::hand_over(wire, init, receiver, notice)?;
     }
     wire.expect(Msg::End, &mut |_| ()).map(drop)
 }

@@ -13,6 +13,7 @@ mod network;
 mod process;
 mod real;
 mod rootfs;
+mod seccomp;
 mod state;
 mod tty;
 
@@ -28,6 +29,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("namespaces", namespaces::CASES),
     ("network", network::CASES),
     ("cgroups", cgroups::CASES),
+    ("seccomp", seccomp::CASES),
     ("state", state::CASES),
     ("tty", tty::CASES),
     ("config", config::CASES),

@@ -2,6 +2,7 @@
 //!
 //! `probe VERB ARGS… [-- VERB ARGS…]…`. A verb that the kernel refuses prints `{"errno": …}` and the next one goes on.
 
+mod calls;
 mod report;
 mod verbs;
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::say;
+use super::{calls, say};
 use crate::kernel::{self, check};
 
 type Answer = io::Result<Value>;
@@ -93,6 +93,10 @@ pub fn call(verb: &str, words: &[&str]) -> Answer {
         "watch-exe" => watch_exe(number(words.first(), 1000)),
         "mq" => mq(),
         "hook" => hook(path, &words[1..]),
+        "call" => calls::call(words),
+        "call32" => calls::call32(words),
+        "trap" => calls::trap(words),
+        "thread" => calls::thread(words),
         _ => Err(bad("no such verb")),
     }
 }
