@@ -300,6 +300,17 @@ fn features_document(t: &T) {
         let value = document.pointer(path);
         assert!(value.is_some_and(Value::is_boolean), "{path}");
     }
+    let actions = strings("/linux/seccomp/actions");
+    assert!(actions.iter().all(|name| name.starts_with("SCMP_ACT_")));
+    for (path, name) in [
+        ("operators", "SCMP_CMP_MASKED_EQ"),
+        ("archs", "SCMP_ARCH_X86_64"),
+        ("knownFlags", "SECCOMP_FILTER_FLAG_LOG"),
+        ("supportedFlags", "SECCOMP_FILTER_FLAG_LOG"),
+    ] {
+        let list = strings(&format!("/linux/seccomp/{path}"));
+        assert!(list.iter().any(|known| known == name), "{path}: {list:?}");
+    }
     strings("/hooks");
     if !t.foreign() {
         let archs = strings("/linux/seccomp/archs");
