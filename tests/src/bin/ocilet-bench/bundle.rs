@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-use super::{Place, measure};
+use super::{Place, filter, measure};
 
 /// Makes the bundle in a new temporary directory.
 pub fn make(ocilet: &Path) -> Place {
@@ -23,7 +23,50 @@ pub fn make(ocilet: &Path) -> Place {
     }
     config(ocilet, &place.bundle());
     program(&place.dir, &root.join("bin/true"));
+    filter::program(&place.dir, &root.join("bin/calls"));
+    for (name, profile) in [
+        (FILTERED, moby()),
+        (LOOPS, Value::Null),
+        (FILTERED_LOOPS, moby()),
+    ] {
+        variant(&place, name, profile);
+    }
     place
+}
+
+/// The same with Moby's default profile.
+pub const FILTERED: &str = "filtered";
+/// For the loops of `filter.rs`, without and with it.
+pub const LOOPS: &str = "loops";
+pub const FILTERED_LOOPS: &str = "filtered-loops";
+
+/// `linux.seccomp` as dockerd writes it for a container without additional capabilities.
+fn moby() -> Value {
+    let text = include_bytes!("../../../corpus/docker-config-02.json");
+    let mut config: Value = serde_json::from_slice(text).expect("JSON");
+    config["linux"]["seccomp"].take()
+}
+
+/// A bundle with the same root.
+fn variant(place: &Place, name: &str, profile: Value) {
+    let dir = place.dir.join(name);
+    fs::create_dir_all(&dir).expect("a temporary directory");
+    let text = fs::read(place.bundle().join("config.json")).expect("config.json");
+    let mut value: Value = serde_json::from_slice(&text).expect("JSON");
+    value["root"]["path"] = place.bundle().join("rootfs").to_string_lossy().into();
+    value["linux"]["seccomp"] = profile;
+    fs::write(dir.join("config.json"), value.to_string()).expect("config.json");
+}
+
+impl Place {
+    /// Gives the bundle other words to run.
+    pub fn words(&self, name: &str, words: &[&str]) {
+        let path = self.dir.join(name).join("config.json");
+        let text = fs::read(&path).expect("config.json");
+        let mut value: Value = serde_json::from_slice(&text).expect("JSON");
+        value["process"]["args"] = words.into();
+        fs::write(&path, value.to_string()).expect("config.json");
+    }
 }
 
 /// The default config, `terminal` false and `args` /bin/true.

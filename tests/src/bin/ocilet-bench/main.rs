@@ -4,9 +4,10 @@
 //! Rounds are interleaved, so that whatever else the machine does meets all of them alike; medians are compared.
 //! What is measured: wall and CPU time (wait4, with the processes that the runtime reaped), the peak RSS of the
 //! runtime's own process, the system calls of everything it started, and the memory of the init that waits between
-//! `create` and `start`.
+//! `create` and `start`; and what a seccomp filter adds, to a run and to the calls inside.
 
 mod bundle;
+mod filter;
 mod measure;
 mod table;
 
@@ -28,20 +29,29 @@ pub struct Runtime {
     pub path: PathBuf,
 }
 
-/// What is compared, in the order of the table. The last three are sums or no commands at all.
-pub const COLUMNS: [&str; 5] = ["run", "create", "start", "delete", "create+start+delete"];
+/// What is compared, in the order of the table. The last ones are sums, or another bundle.
+pub const COLUMNS: [&str; 6] = [
+    "run",
+    "create",
+    "start",
+    "delete",
+    "create+start+delete",
+    "run with Moby's seccomp profile",
+];
 
 /// All that was measured of one runtime.
 pub struct Measured {
     pub runtime: Runtime,
     /// One list of rounds per column; empty where the runtime has no such command.
-    pub costs: [Vec<Cost>; 5],
+    pub costs: [Vec<Cost>; 6],
     /// Peak RSS in KiB of run, create, start, delete.
     pub peak: [Option<u64>; 4],
     /// System calls of run, create, start, delete.
     pub calls: [Option<u64>; 4],
     /// Private_Dirty and Pss in KiB of the init between create and start.
     pub waiting: Option<(u64, u64)>,
+    /// Calls in a container without a filter, and with one.
+    pub filters: [filter::Filter; 2],
 }
 
 /// Where a benchmark happens: removed at its end.
@@ -69,6 +79,11 @@ impl Runtime {
 
     /// A command line of this runtime with a state directory of its own.
     pub fn call(&self, place: &Place, words: &[&str]) -> Command {
+        self.call_in(place, "bundle", words)
+    }
+
+    /// In one of the bundles.
+    pub fn call_in(&self, place: &Place, bundle: &str, words: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         if self.is_runtime() {
@@ -87,7 +102,7 @@ impl Runtime {
                 .arg(root)
                 .args(["/", "--proc", "/proc", "--dev", "/dev", "/bin/true"]);
         }
-        command.current_dir(place.bundle());
+        command.current_dir(place.dir.join(bundle));
         command
     }
 }
@@ -136,6 +151,7 @@ fn main() -> ExitCode {
             peak: [None; 4],
             calls: [None; 4],
             waiting: None,
+            filters: Default::default(),
         });
     }
     all.retain(|one| works(one, &place));
@@ -215,6 +231,11 @@ fn time_one(one: &mut Measured, place: &Place, keep: bool) {
             cpu: measure::reaped() - before,
         };
         costs.extend([created, started, deleted, sum]);
+        costs.push(run(runtime.call_in(
+            place,
+            bundle::FILTERED,
+            &["run", "four"],
+        )));
     }
     if keep {
         for (list, cost) in one.costs.iter_mut().zip(costs) {
@@ -245,4 +266,6 @@ fn look_inside(one: &mut Measured, place: &Place) {
     one.calls[2] = measure::calls(runtime.call(place, &["start", "three"]), place, None);
     reap_all();
     one.calls[3] = measure::calls(runtime.call(place, &["delete", "three"]), place, None);
+    one.filters =
+        [bundle::LOOPS, bundle::FILTERED_LOOPS].map(|name| filter::look(runtime, place, name));
 }

@@ -4,6 +4,7 @@ use super::{COLUMNS, Cost, Measured};
 
 type Pair = (u64, u64);
 type Pick<From, To> = fn(From) -> To;
+type Look = fn(&Measured) -> Option<f64>;
 
 /// The middle of a list; `None` of an empty one.
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -67,6 +68,28 @@ fn rows(all: &[Measured]) -> Vec<Row> {
                 .iter()
                 .map(|one| one.waiting.map(|pair| pick(pair) as f64))
                 .collect(),
+        });
+    }
+    let seccomp: [(&str, &'static str, Look); 5] = [
+        ("instructions of Moby's seccomp profile", "", |one| {
+            one.filters[1].instructions.map(|count| count as f64)
+        }),
+        ("getpid without a filter", "ns", |one| {
+            Some(one.filters[0].calls?[0])
+        }),
+        ("getpid with it", "ns", |one| Some(one.filters[1].calls?[0])),
+        ("personality without a filter", "ns", |one| {
+            Some(one.filters[0].calls?[1])
+        }),
+        ("personality with it", "ns", |one| {
+            Some(one.filters[1].calls?[1])
+        }),
+    ];
+    for (what, unit, look) in seccomp {
+        rows.push(Row {
+            name: what.to_owned(),
+            unit,
+            values: all.iter().map(look).collect(),
         });
     }
     rows
