@@ -42,21 +42,6 @@ struct Program {
     instructions: *const u8,
 }
 
-/// Whether the kernel knows the flag with this bit: without a program it says EFAULT then, and EINVAL otherwise.
-#[must_use]
-pub fn has_flag(bit: usize) -> bool {
-    const SET_MODE_FILTER: usize = 1;
-    let mut flags = 1_u32
-        .checked_shl(u32::try_from(bit).unwrap_or(32))
-        .unwrap_or(0);
-    if flags == flag::WAIT_KILLABLE_RECV {
-        flags |= flag::NEW_LISTENER;
-    }
-    // SAFETY: there is no program that could be loaded.
-    let word = unsafe { raw_syscall!(Sysno::seccomp, SET_MODE_FILTER, flags, 0) };
-    raw(word) == Err(Errno::FAULT)
-}
-
 /// `seccomp(SECCOMP_SET_MODE_FILTER, flags, program)`, man 2 seccomp, kernel 3.17. `instructions` are
 /// `struct sock_filter` one behind the other. The listener, if the flags ask for one, is closed by execve.
 ///
