@@ -48,6 +48,7 @@ fn plan<T>(doc: &str, mode: Mode, way: Way, use_plan: impl FnOnce(&Plan) -> T) -
             bundle: b"/bundle",
             no_pivot: false,
             no_new_keyring: false,
+            seccomp_default: false,
             cgroup_manager: Manager::Cgroupfs,
         },
         source: Source {
