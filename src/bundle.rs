@@ -1,7 +1,12 @@
-//! From a bundle directory to a plan: reads config.json, asks the host what cgroups it has, and plans.
+//! From a bundle directory to a plan: reads config.json, asks the host what cgroups it has, and plans. Or, for `exec`,
+//! from the config that was kept.
 //!
 //! Nothing is changed yet but the working directory, where the relative paths of a bundle start.
 #![forbid(unsafe_code)]
+
+mod exec;
+
+pub use exec::{Joining, exec};
 
 use core::ffi::CStr;
 
@@ -9,11 +14,12 @@ use rustix::fs::{CWD, FileType, OFlags};
 
 use crate::cgroup::{self, Layout, Manager};
 use crate::config::{self, Config, Pools};
-use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
+use crate::error::{At, Context, Fault, Place, Rule, Step};
 use crate::limits::{CONFIG_BYTES, ENV, Limit};
 use crate::plan::make::{self, Request, Source};
 use crate::plan::{Plan, Scene};
 use crate::seccomp::Scratch;
+use crate::sys::file::read_whole;
 use crate::sys::memory::TakeOnce;
 use crate::sys::path;
 use crate::sys::proc::working_directory;
@@ -52,6 +58,8 @@ pub struct Wanted {
 pub struct Bundle {
     /// What is going to be done.
     pub plan: &'static Plan,
+    /// config.json.
+    pub document: &'static [u8],
     /// The object `annotations` as it stands in the document; empty when there is none.
     pub annotations: &'static [u8],
     /// What is told about a document that is good enough to go on with.
@@ -77,6 +85,7 @@ pub fn open(wanted: &Wanted, scene: &mut Scene) -> Result<Bundle, Fault> {
     (scene.document, scene.plan) = (doc, Some(plan));
     Ok(Bundle {
         plan,
+        document: doc,
         annotations: annotations(doc),
         warnings: planned?,
     })
@@ -93,7 +102,7 @@ fn make(
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let mut path = [0; 4096];
     let bundle = enter(wanted.directory, &mut path)?;
-    *len = read(doc)?;
+    *len = read(c"config.json", Step::ReadConfig, doc)?;
     let doc = doc.get(..*len).ok_or(never)?;
     let pools = POOLS.take().ok_or(never)?;
     let seen = SEEN.take().ok_or(never)?;
@@ -145,33 +154,18 @@ fn enter<'p>(bundle: Option<&CStr>, path: &'p mut [u8]) -> Result<&'p [u8], Faul
     working_directory(path).step_at(Step::OpenBundle, at)
 }
 
-/// Reads config.json whole.
-fn read(doc: &mut [u8]) -> Result<usize, Fault> {
+/// Reads a document whole.
+fn read(path: &CStr, step: Step, doc: &mut [u8]) -> Result<usize, Fault> {
     // A FIFO would wait for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let file = path::open(CWD, c"config.json", flags, 0).step(Step::ReadConfig)?;
-    let mode = rustix::fs::fstat(&file).step(Step::ReadConfig)?.st_mode;
+    let file = path::open(CWD, path, flags, 0).step(step)?;
+    let mode = rustix::fs::fstat(&file).step(step)?.st_mode;
     if FileType::from_raw_mode(mode) != FileType::RegularFile {
-        return Err(Fault::rule(
-            Step::ReadConfig,
-            Rule::RegularFile,
-            At::Nothing,
-        ));
+        return Err(Fault::rule(step, Rule::RegularFile, At::Nothing));
     }
-    let mut len = 0;
-    loop {
-        let Some(space) = doc.get_mut(len..).filter(|space| !space.is_empty()) else {
-            return Err(Fault::limit(
-                Step::ReadConfig,
-                Limit::CONFIG_BYTES,
-                At::Nothing,
-            ));
-        };
-        match rustix::io::read(&file, space) {
-            Ok(0) => return Ok(len),
-            Ok(more) => len += more,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno).step(Step::ReadConfig),
-        }
+    let len = read_whole(&file, doc).step(step)?;
+    if len == doc.len() {
+        return Err(Fault::limit(step, Limit::CONFIG_BYTES, At::Nothing));
     }
+    Ok(len)
 }

@@ -186,7 +186,7 @@ fn sentence(line: &mut Line<'_>, fault: Fault, scene: &Scene) {
             };
         }
         (_, At::Byte(byte)) if !scene.document.is_empty() => {
-            in_document(line, scene.document, byte);
+            in_document(line, scene, byte);
             if matches!(fault.cause(), Cause::Rule(_) | Cause::Limit(_)) {
                 return cause(line, fault);
             }
@@ -230,9 +230,15 @@ fn output(line: &mut Line<'_>) {
 
 /// `config.json:12:17: process.rlimits[3].soft: "abc": `.
 #[inline(never)] // half the sentences have none
-fn in_document(line: &mut Line<'_>, document: &[u8], byte: u32) {
+fn in_document(line: &mut Line<'_>, scene: &Scene, byte: u32) {
+    let document = scene.document;
     let (row, column) = config::locate(document, byte);
-    line.text("config.json:");
+    if scene.name.is_empty() {
+        line.text("config.json");
+    } else {
+        line.foreign(scene.name);
+    }
+    line.text(":");
     line.number(u64::from(row));
     line.text(":");
     line.number(u64::from(column));

@@ -14,6 +14,7 @@ mod discover;
 mod freeze;
 mod hierarchies;
 mod io;
+mod join;
 mod prepare;
 mod record;
 mod remove;
@@ -24,6 +25,7 @@ mod walk;
 pub use discover::discover;
 pub use freeze::frozen;
 pub use hierarchies::{Hierarchies, Hierarchy, Kinds};
+pub use join::{aim, join, place, place_of};
 pub use prepare::{begin, enter, finish};
 pub use remove::{kill, remove};
 

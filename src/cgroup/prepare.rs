@@ -60,7 +60,7 @@ pub fn finish(plan: &CgroupPlan, record: &mut Record) -> Result<(), Fault> {
     Ok(())
 }
 
-fn rows(plan: &CgroupPlan, v2: bool) -> impl Iterator<Item = (usize, Hierarchy<'_>)> {
+pub(super) fn rows(plan: &CgroupPlan, v2: bool) -> impl Iterator<Item = (usize, Hierarchy<'_>)> {
     let wanted = move |row: &Hierarchy<'_>| row.kinds.has(Kinds::UNIFIED) == v2;
     let rows = plan.hierarchies.iter().enumerate();
     rows.filter(move |(_, row)| wanted(row))

@@ -34,7 +34,7 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
     let (id, parsed) = (call.id, &call.parsed);
     run::protect(call.args, preserve_fds)?;
     // Its paths start at the working directory, which the bundle replaces.
-    let caller = Caller::new(parsed.value("console-socket"), parsed.value("pid-file"))?;
+    let caller = caller(parsed)?;
     let wanted = Wanted {
         directory: parsed.value("bundle"),
         id,
@@ -57,14 +57,25 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
         purpose,
         preserve_fds,
         plan: bundle.plan,
+        document: bundle.document,
+        builtin_filter: wanted.seccomp_default,
         annotations: bundle.annotations,
         caller,
     };
     run::make(&mut order, &mut warn)
 }
 
+/// The sockets and the file that are told of the process.
+pub(super) fn caller(parsed: &Parsed) -> Result<Caller, Fault> {
+    Caller::new(
+        parsed.value("console-socket"),
+        parsed.value("pidfd-socket"),
+        parsed.value("pid-file"),
+    )
+}
+
 /// `None` for a value that makes no sense.
-fn preserve_fds(parsed: &mut Parsed) -> Option<u32> {
+pub(super) fn preserve_fds(parsed: &mut Parsed) -> Option<u32> {
     let Some(text) = parsed.value("preserve-fds") else {
         return Some(0);
     };

@@ -1,9 +1,10 @@
 //! The table of verbs and flags, and the parser that walks it; `help.rs` prints the same table.
 //!
 //! `flags.txt` is one text instead of structs: it is read once per run, and costs no relocations. A verb is a line
-//! `name|operands|COUNTS|summary`, with the least and the most number of operands, a digit each; its flags follow,
-//! `-long|short|VALUE|what it does`, without VALUE for a switch, with `~` for `-` when help does not show it. The first
-//! section, without a name, holds the options before the verb.
+//! `name|operands|COUNTS|summary`, with the least and the most number of operands, a digit each, or `*` where the words
+//! behind the first operand are another program's; its flags follow, `-long|short|VALUE|what it does`, without VALUE for
+//! a switch, with `...` behind VALUE for one that counts each time, with `~` for `-` when help does not show it. The
+//! first section, without a name, holds the options before the verb.
 //!
 //! The rules are those of Go's flag package, which callers are used to: one or two dashes, `--flag=value` or
 //! `--flag value`, `--flag=true|false` for switches, `--` ends the flags, the last of several wins; and as in runc flags
@@ -20,7 +21,7 @@ use heapless::Vec;
 pub(super) static TABLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flags.txt"));
 
 /// The flags that one command can be given: more than any section has.
-const FLAGS: usize = 16;
+const FLAGS: usize = 20;
 /// Operands that are kept; more of them are counted.
 const OPERANDS: usize = 3;
 /// The words that Go takes for booleans, those for true first.
@@ -128,9 +129,16 @@ pub(super) fn place(list: &str, word: &[u8]) -> Option<usize> {
         .position(|known| known == word)
 }
 
+/// Who wants to see each value of a flag that can be given more than once.
+type Visit<'v> = &'v mut dyn FnMut(&'static CStr);
+/// The same, of any flag.
+type Seen<'s> = &'s mut dyn FnMut(&Row, Option<&'static CStr>);
+
 /// A command line, taken apart.
 pub(super) struct Parsed {
     args: Args,
+    /// The first word that was looked at.
+    first: usize,
     given: Vec<Given, FLAGS>,
     operands: Vec<&'static CStr, OPERANDS>,
     /// The number of operands.
@@ -152,6 +160,7 @@ impl Parsed {
     pub(super) fn new(args: Args) -> Self {
         Self {
             args,
+            first: 0,
             given: Vec::new(),
             operands: Vec::new(),
             count: 0,
@@ -164,7 +173,26 @@ impl Parsed {
     /// line that is wrong.
     pub(super) fn read(&mut self, next: usize, section: &Row, stop: bool) -> bool {
         self.given.clear();
+        self.first = next;
         self.next = next;
+        self.walk(section, stop, "", &mut |_| ())
+    }
+
+    /// Gives all values of a flag, in their order. The line has been read, and is right.
+    pub(super) fn each(&self, name: &str, section: &Row, visit: Visit<'_>) {
+        let mut again = Self::new(self.args);
+        again.next = self.first;
+        again.walk(section, false, name, visit);
+    }
+
+    fn walk(&mut self, section: &Row, stop: bool, name: &str, visit: Visit<'_>) -> bool {
+        let mut seen = |flag: &Row, value| {
+            if let Some(value) = value
+                && flag.name == name.as_bytes()
+            {
+                visit(value);
+            }
+        };
         let mut flags = true;
         while self.wrong.is_none()
             && let Some(word) = self.following()
@@ -173,7 +201,8 @@ impl Parsed {
                 b"--" if flags => flags = false,
                 // A dash alone is an operand.
                 [b'-', name @ ..] if flags && !name.is_empty() => {
-                    self.take(word, name.strip_prefix(b"-").unwrap_or(name), section);
+                    let name = name.strip_prefix(b"-").unwrap_or(name);
+                    self.take(word, name, section, &mut seen);
                 }
                 _ if stop => {
                     self.next = self.next.saturating_sub(1);
@@ -182,6 +211,9 @@ impl Parsed {
                 _ => {
                     let _ = self.operands.push(word);
                     self.count = self.count.saturating_add(1);
+                    if section.third.ends_with(b"*") {
+                        break;
+                    }
                 }
             }
         }
@@ -193,6 +225,7 @@ impl Parsed {
         let (Some(least), Some(most)) = (section.third.first(), section.third.last()) else {
             return true;
         };
+        // A `*` is more than any.
         let allowed = |digit: &u8| usize::from(digit.wrapping_sub(b'0'));
         let (text, number) = if (allowed(least)..=allowed(most)).contains(&self.count) {
             return true;
@@ -213,6 +246,11 @@ impl Parsed {
             .iter()
             .find(|given| given.name == name.as_bytes())?
             .value
+    }
+
+    /// Whether a flag is there, be it a switch that is off.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.given.iter().any(|given| given.name == name.as_bytes())
     }
 
     /// Whether a switch is on.
@@ -258,7 +296,8 @@ impl Parsed {
         self.operands.get(n).copied()
     }
 
-    fn give(&mut self, flag: &Row, value: Option<&'static CStr>) {
+    fn give(&mut self, flag: &Row, value: Option<&'static CStr>, seen: Seen<'_>) {
+        seen(flag, value);
         let given = Given {
             name: flag.name,
             value,
@@ -279,10 +318,10 @@ impl Parsed {
     }
 
     /// One word with a flag in it; `name` is its rest after the dashes.
-    fn take(&mut self, word: &'static CStr, name: &'static [u8], section: &Row) {
+    fn take(&mut self, word: &'static CStr, name: &'static [u8], section: &Row, seen: Seen<'_>) {
         let (key, _) = cut(name, b'=');
         let Some(flag) = section.flag(key) else {
-            if word.to_bytes().starts_with(b"--") || !self.joined(word, name, section) {
+            if word.to_bytes().starts_with(b"--") || !self.joined(word, name, section, seen) {
                 self.misuse("flag provided but not defined: -%", key, b"", b"");
             }
             return;
@@ -291,14 +330,14 @@ impl Parsed {
         let value = value.and_then(|length| tail(word, length));
         if !flag.third.is_empty() {
             match value.or_else(|| self.following()) {
-                Some(value) => self.give(&flag, Some(value)),
+                Some(value) => self.give(&flag, Some(value), seen),
                 None => self.misuse("flag needs an argument: -%", key, b"", b""),
             }
             return;
         }
         let text = value.unwrap_or(c"true").to_bytes();
         match place(BOOLEANS, text) {
-            Some(place) => self.give(&flag, (place < TRUE).then_some(c"")),
+            Some(place) => self.give(&flag, (place < TRUE).then_some(c""), seen),
             None => self.misuse(
                 "invalid boolean value \"%\" for -%: parse error",
                 text,
@@ -309,7 +348,13 @@ impl Parsed {
     }
 
     /// Short flags in one word: switches, and behind them one with its value. False if one of them is not known.
-    fn joined(&mut self, word: &'static CStr, name: &'static [u8], section: &Row) -> bool {
+    fn joined(
+        &mut self,
+        word: &'static CStr,
+        name: &'static [u8],
+        section: &Row,
+        seen: Seen<'_>,
+    ) -> bool {
         let mut rest = name;
         while let Some((short, behind)) = rest.split_at_checked(1) {
             let Some(flag) = section.flag(short) else {
@@ -321,17 +366,17 @@ impl Parsed {
                 } else {
                     tail(word, behind.len())
                 };
-                self.give(&flag, value);
+                self.give(&flag, value, seen);
                 return value.is_some();
             }
-            self.give(&flag, Some(c""));
+            self.give(&flag, Some(c""), seen);
             rest = behind;
         }
         true
     }
 
     #[inline(never)] // once for all that can be wrong
-    fn misuse(
+    pub(super) fn misuse(
         &mut self,
         text: &'static str,
         one: &'static [u8],

@@ -6,6 +6,7 @@
 
 mod create;
 mod delete;
+mod exec;
 mod features;
 mod flags;
 mod help;
@@ -15,6 +16,7 @@ mod list;
 mod spec;
 mod start;
 mod state;
+mod wait;
 
 use crate::cgroup::Manager;
 use crate::error::Fault;
@@ -28,13 +30,15 @@ use flags::{BOOLEANS, Misuse, Parsed, Row, place, section};
 
 /// The exit code of a command that could not do what it should.
 const FAILED: i32 = 1;
+/// The exit code where every other one may be that of a program.
+const FAILED_BEFORE: i32 = 255;
 /// The exit code for a verb that does not exist, as runc has it.
 const NO_VERB: i32 = 3;
 const SIGPIPE: i32 = 13;
 const SIGXFSZ: i32 = 25;
 
 /// The verbs that have a file of their own, in the order of `run_verb`.
-const VERBS: &str = "create run start state kill delete list spec features";
+const VERBS: &str = "create run start state kill delete list spec features exec wait";
 
 /// The command line, as far as it has been taken apart.
 struct Call {
@@ -152,7 +156,7 @@ fn after_options(call: &mut Call, top: &Row) -> Result<i32, Fault> {
     call.voice.id = call.id.to_bytes();
     let code = run_verb(call, &section)?;
     if call.parsed.wrong.is_some() {
-        return Ok(wrong_usage(call, &section));
+        wrong_usage(call, &section);
     }
     Ok(code)
 }
@@ -168,6 +172,8 @@ fn run_verb(call: &mut Call, section: &Row) -> Result<i32, Fault> {
         Some(6) => list::list(call),
         Some(7) => spec::spec(call),
         Some(8) => features::features(call),
+        Some(9) => exec::exec(call, section),
+        Some(10) => wait::wait(call),
         _ => help_verb(call),
     }
 }

@@ -95,8 +95,14 @@ impl Names {
             *letters.get_mut(len)? = byte;
             len += 1;
         }
+        self.place(letters.get(..len)?)
+    }
+
+    /// The number of a name.
+    #[must_use]
+    pub fn place(self, name: &[u8]) -> Option<u8> {
         let (prefix, words) = self.line();
-        let name = letters.get(..len)?.strip_prefix(prefix.as_bytes())?;
+        let name = name.strip_prefix(prefix.as_bytes())?;
         let mut words = words.as_bytes().split(|byte| *byte == b' ');
         let place = words.position(|word| word == name && word != b"-")?;
         u8::try_from(place).ok()

@@ -161,6 +161,7 @@ table! {
         SystemdPath = "a path of the form slice:prefix:name needs the systemd cgroup manager; cgroupfs takes /a/path",
         LaterSystemdCgroup = "this version does not have the systemd cgroup manager yet; use --cgroup-manager=cgroupfs",
         LaterLimits = "this version does not apply this limit yet; remove it",
+        NoController = "before the colon stand names of cgroup v1 controllers that the container has",
         DeviceSubset = "cgroup v1 cannot except a part of a range of devices; name the devices one by one",
         DevicesNeedCgroups = "device rules need a device controller, which this host or --cgroup-manager=disabled does not give",
         CgroupBusy = "the cgroup already has processes in it",
@@ -194,6 +195,10 @@ table! {
         // run/
         StartStopped = "cannot start a container that has stopped",
         StartRunning = "cannot start an already running container",
+        ExecStopped = "cannot exec in a stopped container",
+        ExecPaused = "cannot exec in a paused container (use --ignore-paused to override)",
+        NoPidfd = "a pidfd needs Linux 5.3",
+        ExitUnknown = "how it ended is not known: it has ended before, and nobody has kept its status",
         NotInPath = "executable file not found in $PATH",
         NamespaceType = "the file is not a namespace of this type",
         PreserveFds = "--preserve-fds counts descriptors from 3 on, and one of them is not open",

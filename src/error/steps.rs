@@ -37,6 +37,7 @@ table! {
         FindInit = "find the process of the container",
         Signal = "signal the container",
         AwaitEnd = "wait for the end of the container",
+        TellExit = "tell the exit status of the container",
         // cgroup/
         FindCgroups = "find the cgroup hierarchies",
         PlanCgroup = "plan the cgroup of the container",
@@ -70,6 +71,8 @@ table! {
         OpenNull = "open a null device to mask paths with",
         Pivot = "make the root filesystem the container's \"/\"",
         ConnectConsole = "connect to the console socket",
+        ConnectPidfd = "connect to the pidfd socket",
+        SendPidfd = "send the pidfd to its socket",
         OpenTerminal = "open a terminal in /dev/pts of the container",
         SendTerminal = "send the terminal to the console socket",
         AttachTerminal = "make the terminal the container's own",
@@ -115,10 +118,14 @@ table! {
         StartContainerHook = "run the startContainer hook",
         PoststartHook = "run the poststart hook",
         PoststopHook = "run the poststop hook",
+        SetAffinity = "set the CPU affinity",
+        // exec
+        FindRoot = "find the root of the container",
         // start
         PrepareStart = "prepare the start socket",
         AwaitStart = "wait for start",
         Start = "start the container",
+        JoinContainer = "enter the container",
         Exec = "execute",
     }
 }

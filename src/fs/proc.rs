@@ -100,6 +100,16 @@ impl Proc {
         Ok(fd)
     }
 
+    /// The directory of a process, by its number in the pid namespace of the caller. Magic links in it can be followed.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT: there is no such process.
+    pub fn process(&self, pid: u32) -> Result<OwnedFd, Errno> {
+        let number = DecInt::new(pid);
+        self.open_file(number.as_c_str(), OFlags::PATH | OFlags::DIRECTORY)
+    }
+
     /// Opens again what a descriptor stands for, with other rights: an O_PATH one for reading or writing.
     ///
     /// # Errors

@@ -142,9 +142,21 @@ impl<const N: usize> Arena<N> {
         self.close(At::Nothing)
     }
 
-    /// Takes back the string that was added last.
-    pub fn take_back(&mut self, last: Str) {
-        self.used = (last.at as usize).saturating_sub(1);
+    /// Moves the string of `from..next`, its NUL included, down to where it is to begin.
+    pub fn move_down(&mut self, from: usize, next: usize, to: usize) -> Str {
+        if next <= N && to < from {
+            self.bytes.copy_within(from..next, to);
+        }
+        let number = |it| u32::try_from(it).unwrap_or(0);
+        Str {
+            at: number(to),
+            len: number(next.saturating_sub(from + 1)),
+        }
+    }
+
+    /// Takes back all strings from this offset on.
+    pub fn end_at(&mut self, end: usize) {
+        self.used = end.saturating_sub(1).min(self.used);
     }
 
     /// Notes what is wrong, unless something was before.

@@ -57,6 +57,12 @@ impl Draft<'_> {
         self.text(text)
     }
 
+    /// The container's own session keyring, by its name.
+    pub fn session_keyring(&mut self) {
+        self.plan.arena.put(b"_ses.");
+        self.plan.keyring = Some(self.plan.arena.push(self.request.id));
+    }
+
     /// Adds an operation.
     #[inline(never)] // many callers
     pub fn op(&mut self, op: Op) {

@@ -3,7 +3,8 @@
 
 use super::arena::Str;
 use super::draft::Draft;
-use super::process::Seen;
+use super::environment::Seen;
+use super::process::Extra;
 use super::{Plan, cgroup, hooks, mounts, process, route, seccomp};
 use crate::cgroup::{Layout, Manager};
 use crate::config::{Config, Linux, Pools, Text};
@@ -11,7 +12,7 @@ use crate::error::{At, Fault, Rule, Step};
 use crate::seccomp::Scratch;
 
 /// What the command line adds to the document.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Request<'a> {
     /// The container's name.
     pub id: &'a [u8],
@@ -82,8 +83,7 @@ fn fill(
         plan.root.way = mounts::Way::Move;
     }
     if !request.no_new_keyring {
-        plan.arena.put(b"_ses.");
-        plan.keyring = Some(plan.arena.push(request.id));
+        draft.session_keyring();
     }
     draft.plan.rootfs = draft.host_path(root.path);
     draft.plan.hostname = optional(draft, config.hostname);
@@ -102,14 +102,11 @@ fn fill(
         &mut draft.plan.cgroup,
     )?;
     mounts::make(draft)?;
-    process::make(draft, seen)?;
+    process::make(draft, Extra::NONE, seen)?;
     if let Some(list) = &config.hooks {
         hooks::make(draft, list);
     }
-    match config.linux.and_then(|linux| linux.seccomp) {
-        Some(profile) => seccomp::make(draft, &profile, scratch),
-        None => seccomp::builtin(draft, scratch),
-    }
+    seccomp::fill(draft, scratch)
 }
 
 /// Refuses what later versions do: never silence.

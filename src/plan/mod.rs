@@ -9,6 +9,8 @@ pub mod cgroup;
 mod cgroup_mounts;
 mod devices;
 pub mod draft;
+pub mod environment;
+pub mod exec;
 pub mod hooks;
 pub mod make;
 pub mod mounts;
@@ -96,6 +98,8 @@ impl Plan {
 pub struct Scene {
     /// config.json as far as it was read, for `At::Byte`.
     pub document: &'static [u8],
+    /// The name of the document, where that is not config.json.
+    pub name: &'static [u8],
     /// The plan as far as it was made, for `At::Arena` and `At::Op`.
     pub plan: Option<&'static Plan>,
     /// The program of a container that was planned by another process, for `Step::Exec`.

@@ -7,10 +7,11 @@ use rustix::thread::Gid;
 use super::Plan;
 use super::arena::Str;
 use super::draft::Draft;
+use super::environment::{Each, Seen, environment};
 use super::make::Source;
 use crate::config::{self, Capabilities, ConsoleSize, Linux, Rlimit, Scheduler, Text};
 use crate::error::{At, Fault, Rule, Step};
-use crate::limits::{ARG_BYTES, ENV, GROUPS, Limit};
+use crate::limits::{ARG_BYTES, GROUPS, Limit};
 
 /// A number of strings that lie one behind the other in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Words {
     };
 
     /// Adds a string that lies behind the last one.
-    fn add(&mut self, word: Str) {
+    pub(super) fn add(&mut self, word: Str) {
         if self.count == 0 {
             self.first = word;
         }
@@ -81,6 +82,26 @@ impl From<Capabilities> for Sets {
 /// NUMA nodes, a bit each.
 pub type Nodes = [usize; 1024 / usize::BITS as usize];
 
+/// CPUs, a bit each: as many as a kernel can be built for.
+pub type Cpus = [usize; 8192 / usize::BITS as usize];
+
+/// What the command line adds to a process.
+#[derive(Clone, Copy)]
+pub struct Extra<'e> {
+    /// In the place of `process.args`.
+    pub args: Option<Each<'e>>,
+    /// Behind `process.env`, each with a name and `=`.
+    pub env: Each<'e>,
+}
+
+impl Extra<'_> {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        args: None,
+        env: &|_| (),
+    };
+}
+
 /// Everything that execve and the steps before it need.
 pub struct Process {
     /// argv.
@@ -121,6 +142,8 @@ pub struct Process {
     pub personality: Option<u32>,
     /// set_mempolicy: mode with its flags, and the nodes.
     pub memory_policy: Option<(u32, Nodes)>,
+    /// The CPUs of `exec` before it enters the cgroups, and after.
+    pub affinity: [Option<Cpus>; 2],
     /// A pseudoterminal is its stdio.
     pub terminal: bool,
     /// Size of the terminal, if not that of the caller's.
@@ -151,6 +174,7 @@ impl Process {
             io_priority: None,
             personality: None,
             memory_policy: None,
+            affinity: [None; 2],
             terminal: false,
             console_size: None,
         }
@@ -168,7 +192,7 @@ impl Default for Process {
 /// # Errors
 ///
 /// No process; too much text.
-pub fn make(draft: &mut Draft<'_>, seen: &mut Seen) -> Result<(), Fault> {
+pub fn make(draft: &mut Draft<'_>, extra: Extra<'_>, seen: &mut Seen) -> Result<(), Fault> {
     let Source { config, pools, doc } = draft.source;
     let Some(process) = &config.process else {
         return Err(Fault::rule(
@@ -178,11 +202,16 @@ pub fn make(draft: &mut Draft<'_>, seen: &mut Seen) -> Result<(), Fault> {
         ));
     };
     let before = draft.plan.arena.used();
-    for word in process.args.of(&pools.args) {
-        let word = draft.text(*word);
-        draft.plan.process.args.add(word);
+    if let Some(args) = extra.args {
+        let Plan { arena, process, .. } = &mut *draft.plan;
+        args(&mut |word| process.args.add(arena.push(word.to_bytes())));
+    } else {
+        for word in process.args.of(&pools.args) {
+            let word = draft.text(*word);
+            draft.plan.process.args.add(word);
+        }
     }
-    environment(draft, process.env.of(&pools.env), seen);
+    environment(draft, process.env.of(&pools.env), extra.env, seen)?;
     if draft.plan.arena.used() - before > ARG_BYTES {
         return Err(Fault::limit(
             Step::MakePlan,
@@ -241,7 +270,7 @@ fn labels(draft: &mut Draft<'_>, process: &config::Process) {
 }
 
 /// What belongs to the process but stands under `linux`.
-fn machine(linux: &Linux, doc: &[u8], into: &mut Process) -> Result<(), Fault> {
+pub fn machine(linux: &Linux, doc: &[u8], into: &mut Process) -> Result<(), Fault> {
     /// PER_LINUX32, linux/personality.h.
     const LINUX32: u32 = 8;
     into.personality = linux
@@ -252,82 +281,37 @@ fn machine(linux: &Linux, doc: &[u8], into: &mut Process) -> Result<(), Fault> {
         let flags = u32::try_from(policy.flags).map_err(|_| fault)?;
         let mut nodes: Nodes = [0; 1024 / usize::BITS as usize];
         if let Some(text) = policy.nodes {
-            node_list(text.bytes(doc), &mut nodes).ok_or(fault.with_at(text.place()))?;
+            list(text.bytes(doc), &mut nodes).ok_or(fault.with_at(text.place()))?;
         }
         into.memory_policy = Some((u32::from(policy.mode) | flags, nodes));
     }
     Ok(())
 }
 
-/// Which names of the environment have been seen: indexes plus one, by hash of the name. Twice the capacity, so that a
-/// free slot is always near; only as much of it is used (and touched) as the environment is long.
-pub type Seen = [u32; 2 * ENV];
-
-/// The environment, each name once: the last entry of a name wins, as in runc; getenv would take the first.
-fn environment(draft: &mut Draft<'_>, entries: &[Text], seen: &mut Seen) {
-    let doc = draft.source.doc;
-    let size = (entries.len() * 2).next_power_of_two();
-    let table = seen.get_mut(..size).unwrap_or(&mut []);
-    table.fill(0);
-    for (index, text) in entries.iter().enumerate().rev() {
-        if let Some(slot) = slot(*text, entries, doc, table)
-            && *slot == 0
-        {
-            *slot = u32::try_from(index + 1).unwrap_or(0);
+/// `process.execCPUAffinity`.
+///
+/// # Errors
+///
+/// What is no list of CPUs.
+pub fn affinity(process: &config::Process, doc: &[u8], into: &mut Process) -> Result<(), Fault> {
+    let Some(lists) = process.exec_cpu_affinity else {
+        return Ok(());
+    };
+    for (text, into) in [lists.initial, lists.last]
+        .into_iter()
+        .zip(&mut into.affinity)
+    {
+        if let Some(text) = text {
+            let fault = Fault::rule(Step::MakePlan, Rule::CpuList, text.place());
+            let cpus = into.insert([0; 8192 / usize::BITS as usize]);
+            list(text.bytes(doc), cpus).ok_or(fault)?;
         }
     }
-    for (index, text) in entries.iter().enumerate() {
-        let last = slot(*text, entries, doc, table);
-        if last.is_none_or(|last| *last as usize != index + 1) {
-            continue;
-        }
-        let entry = draft.text(*text);
-        let Plan { arena, process, .. } = &mut *draft.plan;
-        let bytes = arena.bytes(entry);
-        if bytes == b"HOME=" {
-            // An empty HOME is replaced by the one of /etc/passwd.
-            arena.take_back(entry);
-            continue;
-        }
-        process.has_home |= bytes.starts_with(b"HOME=");
-        if bytes.starts_with(b"PATH=") {
-            process.path = Some(Str {
-                at: entry.at + 5,
-                len: entry.len - 5,
-            });
-        }
-        process.env.add(entry);
-    }
+    Ok(())
 }
 
-/// The bytes of an entry before its '='.
-fn name(text: Text, doc: &[u8]) -> impl Iterator<Item = u8> + use<'_> {
-    text.bytes(doc).take_while(|byte| *byte != b'=')
-}
-
-/// The slot of the table where the name of an entry is, or a free one where it belongs.
-#[inline(never)] // two callers
-fn slot<'t>(text: Text, entries: &[Text], doc: &[u8], table: &'t mut [u32]) -> Option<&'t mut u32> {
-    // FNV-1a.
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in name(text, doc) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    let mut place = usize::try_from(hash >> 32).unwrap_or(0);
-    for _ in 0..table.len() {
-        place &= table.len() - 1;
-        let index = (*table.get(place)? as usize).wrapping_sub(1);
-        let other = entries.get(index);
-        if other.is_none_or(|other| name(*other, doc).eq(name(text, doc))) {
-            return table.get_mut(place);
-        }
-        place += 1;
-    }
-    None
-}
-
-/// "0-3,7" as bits; `None` for anything else, or for a node of 1024 and more.
-fn node_list(text: impl Iterator<Item = u8>, nodes: &mut Nodes) -> Option<()> {
+/// "0-3,7" as bits; `None` for anything else, or for a number beyond their end.
+fn list(text: impl Iterator<Item = u8>, bits: &mut [usize]) -> Option<()> {
     let mut first: Option<usize> = None;
     let mut number: Option<usize> = None;
     for byte in text.chain(*b",") {
@@ -343,12 +327,8 @@ fn node_list(text: impl Iterator<Item = u8>, nodes: &mut Nodes) -> Option<()> {
             b'-' if first.is_none() => first = Some(number.take()?),
             b',' => {
                 let last = number.take()?;
-                if last >= 1024 {
-                    return None;
-                }
-                for node in first.take().unwrap_or(last)..=last {
-                    *nodes.get_mut(node / usize::BITS as usize)? |=
-                        1 << (node % usize::BITS as usize);
+                for bit in first.take().unwrap_or(last)..=last {
+                    *bits.get_mut(bit / usize::BITS as usize)? |= 1 << (bit % usize::BITS as usize);
                 }
             }
             b' ' => {}
@@ -360,15 +340,15 @@ fn node_list(text: impl Iterator<Item = u8>, nodes: &mut Nodes) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Nodes, node_list};
+    use super::{Nodes, list};
 
     fn nodes(text: &str) -> Option<usize> {
         let mut set: Nodes = [0; 1024 / usize::BITS as usize];
-        node_list(text.bytes(), &mut set).map(|()| set[0])
+        list(text.bytes(), &mut set).map(|()| set[0])
     }
 
     #[test]
-    fn node_lists() {
+    fn lists_of_numbers() {
         let cases = [
             ("0", Some(1)),
             ("0-3,7", Some(0x8f)),

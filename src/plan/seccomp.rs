@@ -68,8 +68,18 @@ impl Filter {
 ///
 /// # Errors
 ///
-/// A profile that notifies nobody, an errno that is none; too many instructions.
-pub fn make(draft: &mut Draft<'_>, seccomp: &Seccomp, scratch: &mut Scratch) -> Result<(), Fault> {
+/// A profile that notifies nobody, an errno that is none, an annotation that asks for something else than the built-in
+/// profile; too many instructions.
+pub fn fill(draft: &mut Draft<'_>, scratch: &mut Scratch) -> Result<(), Fault> {
+    let linux = draft.source.config.linux;
+    match linux.and_then(|linux| linux.seccomp) {
+        Some(profile) => make(draft, &profile, scratch),
+        None => builtin(draft, scratch),
+    }
+}
+
+/// The profile of the document.
+fn make(draft: &mut Draft<'_>, seccomp: &Seccomp, scratch: &mut Scratch) -> Result<(), Fault> {
     let Some(default) = seccomp.default_action else {
         return Ok(());
     };
@@ -123,11 +133,7 @@ pub fn make(draft: &mut Draft<'_>, seccomp: &Seccomp, scratch: &mut Scratch) -> 
 }
 
 /// The built-in profile, for a document without one: if the command line or an annotation asks for it.
-///
-/// # Errors
-///
-/// An annotation that asks for something else.
-pub fn builtin(draft: &mut Draft<'_>, scratch: &mut Scratch) -> Result<(), Fault> {
+fn builtin(draft: &mut Draft<'_>, scratch: &mut Scratch) -> Result<(), Fault> {
     let Source { config, pools, doc } = draft.source;
     let mut wanted = draft.request.seccomp_default;
     for pair in config.annotations.of(&pools.annotations) {

@@ -9,7 +9,7 @@ use heapless::Vec;
 use rustix::fs::OFlags;
 use rustix::net::netdevice::{index_to_name_inlined, name_to_index};
 
-use super::parent::Init;
+use super::caller::Init;
 use super::route::{
     CREATE, GET_ADDRESS, NEW_ADDRESS, NEW_LINK, Request, Route, attributes, number,
 };

@@ -16,6 +16,7 @@ use super::wire::{Msg, Wire};
 use crate::error::{At, Context, Errno, Fault, Step};
 use crate::fs::fdset::{self, Kept, Left};
 use crate::fs::proc::Proc;
+use crate::fs::root::Root;
 use crate::plan::Plan;
 use crate::plan::arena::Str;
 use crate::plan::hooks::Moment;
@@ -50,7 +51,15 @@ pub(super) struct Inheritance<'j> {
 }
 
 /// Runs to the end of the process.
-pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
+pub(super) fn main(inherited: Inheritance<'_>) -> ! {
+    run(inherited, build)
+}
+
+/// Becomes the program when `build` has made everything ready for it.
+pub(super) fn run(
+    mut inherited: Inheritance<'_>,
+    build: fn(&mut Inheritance<'_>) -> Result<Built, Fault>,
+) -> ! {
     let (program, sets) = match build(&mut inherited) {
         Ok(built) => built,
         Err(fault) => last::tell(&inherited.wire, fault),
@@ -99,11 +108,12 @@ pub(super) fn main(mut inherited: Inheritance<'_>) -> ! {
     }
 }
 
+/// What execve needs that only the container could tell: the path of the program, and behind its NUL the entry for HOME,
+/// if env has none; and the capabilities to drop to.
+pub(super) type Built = (&'static [u8], Option<LateSets>);
+
 /// Everything up to the word `Committed`.
-///
-/// Gives what execve needs that only the container could tell: the path of the program, and behind its NUL the entry for
-/// HOME, if env has none; and the capabilities to drop to.
-fn build(i: &mut Inheritance<'_>) -> Result<(&'static [u8], Option<LateSets>), Fault> {
+fn build(i: &mut Inheritance<'_>) -> Result<Built, Fault> {
     let plan = i.plan;
     only_ours(i)?;
     session(plan)?;
@@ -119,6 +129,14 @@ fn build(i: &mut Inheritance<'_>) -> Result<(&'static [u8], Option<LateSets>), F
     }
     let procfs = Proc::open()?;
     filesystem(i, &procfs)?;
+    let built = person(plan, procfs)?;
+    i.wire.send(Msg::Ready, None)?;
+    i.wire.expect(Msg::Committed, &mut |_| ())?;
+    Ok(built)
+}
+
+/// In the root of the container: becomes the user of the process, with all its attributes, and finds the program.
+pub(super) fn person(plan: &Plan, procfs: Proc) -> Result<Built, Fault> {
     attributes::privileged(plan, &procfs)?;
     label::of_program(plan, &procfs)?;
     let home = (!plan.process.has_home).then(|| lookup::home(plan.process.uid));
@@ -126,8 +144,6 @@ fn build(i: &mut Inheritance<'_>) -> Result<(&'static [u8], Option<LateSets>), F
     let program = lookup::program(plan)?;
     let program = lookup::keep(&program, home.as_ref())?;
     drop(procfs);
-    i.wire.send(Msg::Ready, None)?;
-    i.wire.expect(Msg::Committed, &mut |_| ())?;
     Ok((program, sets))
 }
 
@@ -144,7 +160,7 @@ fn only_ours(i: &Inheritance<'_>) -> Result<(), Fault> {
 }
 
 /// A session and a keyring of its own, and nothing of the caller's signal mask.
-fn session(plan: &Plan) -> Result<(), Fault> {
+pub(super) fn session(plan: &Plan) -> Result<(), Fault> {
     sig::set_mask(0).step(Step::SetSignals)?;
     // The caller's terminal is no longer ours: TIOCSTI cannot reach it (CVE-2017-5226).
     rustix::process::setsid().step(Step::SetSession)?;
@@ -244,18 +260,28 @@ fn terminal(
     procfs: &Proc,
     root: &mut rootfs::Rootfs<'_>,
 ) -> Result<(), Fault> {
-    let process = &i.plan.process;
-    if !process.terminal {
+    if !i.plan.process.terminal {
         return Ok(());
     }
+    let slave = open_terminal(i, procfs, &root.root())?;
+    root.console(slave.as_fd())?;
+    tty::attach(slave)
+}
+
+/// Opens a terminal of the container, sends off its master, and gives its slave.
+pub(super) fn open_terminal(
+    i: &mut Inheritance<'_>,
+    procfs: &Proc,
+    root: &Root<'_>,
+) -> Result<OwnedFd, Fault> {
+    let process = &i.plan.process;
     let size = process.console_size.map(|size| (size.height, size.width));
-    let terminal = tty::open(&root.root(), procfs, size, process.uid)?;
+    let terminal = tty::open(root, procfs, size, process.uid)?;
     match i.console.take() {
         Some(socket) => tty::hand_over(socket.as_fd(), terminal.master.as_fd())?,
         None => i.wire.send(Msg::Terminal, Some(terminal.master.as_fd()))?,
     }
-    root.console(terminal.slave.as_fd())?;
-    tty::attach(terminal.slave)
+    Ok(terminal.slave)
 }
 
 /// Through an instance of procfs that has /proc/sys and that nobody else can mount on.

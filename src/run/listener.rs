@@ -4,10 +4,10 @@
 //! A notice is the path of the socket, NUL, and the JSON text that goes over it; it is kept with the state.
 #![forbid(unsafe_code)]
 
-use super::parent::Order;
 use super::wire::{Msg, Wire};
 use crate::error::{At, Cause, Context, Errno, Fault, Step};
 use crate::limits::{Limit, STATE_BYTES};
+use crate::plan::Plan;
 use crate::say::Line;
 use crate::sys::memory::TakeOnce;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, pidfd, sock};
@@ -17,10 +17,15 @@ use crate::tty;
 /// Room for a notice.
 static TEXT: TakeOnce<[u8; STATE_BYTES]> = TakeOnce::new([0; STATE_BYTES]);
 
-/// Makes the notice about a container, or nothing if its filter does not notify: the "container process state" of the
-/// specification.
-pub(super) fn notice(order: &Order, pid: u32) -> Result<&'static [u8], Fault> {
-    let plan = order.plan;
+/// Makes the notice about a process and its container with its init, or nothing if its filter does not notify: the
+/// "container process state" of the specification.
+pub(super) fn notice(
+    plan: &Plan,
+    annotations: &[u8],
+    status: &str,
+    pid: u32,
+    init: u32,
+) -> Result<&'static [u8], Fault> {
     let Some(listener) = plan.filter.listener else {
         return Ok(&[]);
     };
@@ -32,14 +37,16 @@ pub(super) fn notice(order: &Order, pid: u32) -> Result<&'static [u8], Fault> {
     line.raw(plan.arena.bytes(listener.metadata));
     line.text("\",\"state\":{\"ociVersion\":\"1.3.0\",\"id\":\"");
     line.escaped(plan.arena.bytes(plan.id));
-    line.text("\",\"status\":\"created\",\"pid\":");
-    line.number(u64::from(pid));
+    line.text("\",\"status\":\"");
+    line.text(status);
+    line.text("\",\"pid\":");
+    line.number(u64::from(init));
     line.text(",\"bundle\":\"");
     line.escaped(plan.arena.bytes(plan.bundle));
     line.text("\"");
-    if !order.annotations.is_empty() {
+    if !annotations.is_empty() {
         line.text(",\"annotations\":");
-        line.raw(order.annotations);
+        line.raw(annotations);
     }
     line.text("}}");
     if line.is_cut() {

@@ -15,17 +15,19 @@ use crate::sys::{AsFd, ns};
 
 /// Runs to the end of the process.
 pub(super) fn main(inherited: Inheritance<'_>) -> ! {
-    match story(&inherited) {
-        Ok(Fork::Child) => init::main(inherited),
-        Ok(Fork::Parent(pid, _)) => {
-            let born = Msg::Born(pid.as_raw_nonzero().get().unsigned_abs());
-            proc::exit(i32::from(inherited.wire.send(born, None).is_err()))
-        }
-        Err(fault) => {
-            let _ = inherited.wire.send(Msg::Fault(fault), None);
-            proc::exit(1)
-        }
-    }
+    split(&inherited.wire, story(&inherited));
+    init::main(inherited)
+}
+
+/// Comes back in the process that was cloned; the one in the middle says who that is, and ends.
+pub(super) fn split(wire: &Wire, forked: Result<Fork, Fault>) {
+    let (word, code) = match forked {
+        Ok(Fork::Child) => return,
+        Ok(Fork::Parent(pid, _)) => (Msg::Born(pid.as_raw_nonzero().get().unsigned_abs()), 0),
+        Err(fault) => (Msg::Fault(fault), 1),
+    };
+    let lost = wire.send(word, None).is_err();
+    proc::exit(if lost { 1 } else { code })
 }
 
 fn story(i: &Inheritance<'_>) -> Result<Fork, Fault> {

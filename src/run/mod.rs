@@ -32,8 +32,11 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod caller;
 mod confine;
 mod device;
+mod enter;
+mod exec;
 mod hook;
 mod init;
 mod label;
@@ -53,8 +56,10 @@ use crate::plan::Plan;
 use crate::plan::route::NamespaceKind;
 use crate::sys::ns::flag as bit;
 
+pub use caller::Caller;
+pub use exec::{ExecOrder, exec};
 pub use hook::{Hooks, poststop};
-pub use parent::{Caller, Order, make};
+pub use parent::{Order, make};
 pub use protect::protect;
 pub use start::start;
 

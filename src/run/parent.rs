@@ -4,11 +4,10 @@
 use core::ffi::CStr;
 
 use rustix::fs::{CWD, OFlags};
-use rustix::process::Pid;
 
+use super::caller::{Caller, Init};
 use super::hook::{self, Hooks};
 use super::init::{self, Inheritance, Joins};
-use super::pidfile::PidFile;
 use super::wire::{Msg, Wire};
 use super::{Purpose, confine, device, listener, middle, start, supervise};
 use crate::cgroup;
@@ -19,10 +18,10 @@ use crate::plan::Plan;
 use crate::plan::hooks::Moment;
 use crate::plan::route::NamespaceKind;
 use crate::plan::route::Route;
-use crate::state::{self, Dir, Identity, Record, Root};
+use crate::state::{self, Dir, Exit, Identity, Record, Root};
 use crate::sys::args::Args;
 use crate::sys::memory::TakeOnce;
-use crate::sys::proc::{self, Fork};
+use crate::sys::proc::{self, Ended, Fork};
 use crate::sys::{AsFd, OwnedFd, ns, path, pidfd, sock, time};
 use crate::tty;
 
@@ -40,51 +39,14 @@ pub struct Order {
     pub preserve_fds: u32,
     /// Everything decided.
     pub plan: &'static Plan,
+    /// config.json.
+    pub document: &'static [u8],
+    /// `--seccomp-default`.
+    pub builtin_filter: bool,
     /// The JSON object, as it stands in the document.
     pub annotations: &'static [u8],
     /// Who else is to be told.
     pub caller: Caller,
-}
-
-/// What the caller has given by path, from its own working directory.
-pub struct Caller {
-    /// `--console-socket`, connected.
-    console: Option<OwnedFd>,
-    /// `--pid-file`.
-    pid_file: Option<PidFile>,
-}
-
-impl Caller {
-    /// Before the working directory becomes the bundle.
-    ///
-    /// # Errors
-    ///
-    /// Nobody listens on the console socket.
-    pub fn new(
-        console_socket: Option<&'static CStr>,
-        pid_file: Option<&'static CStr>,
-    ) -> Result<Self, Fault> {
-        Ok(Self {
-            console: console_socket
-                .map(|path| tty::connect(path, Step::ConnectConsole))
-                .transpose()?,
-            pid_file: pid_file.map(PidFile::new).transpose()?,
-        })
-    }
-}
-
-/// The container's first process, our child.
-pub(super) struct Init {
-    pub(super) pid: Pid,
-    /// `None` below kernel 5.3.
-    pub(super) fd: Option<OwnedFd>,
-}
-
-impl Init {
-    /// Its pid as the state and the signals take it.
-    pub(super) fn number(&self) -> u32 {
-        self.pid.as_raw_nonzero().get().unsigned_abs()
-    }
 }
 
 /// What there is of the cgroups, for taking it back.
@@ -102,12 +64,8 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let cgroups = CGROUPS.take().ok_or(never)?;
     // What depends on the caller's files and descriptors comes first: it is the most likely to be wrong.
-    let terminal = tty::check(
-        order.plan.process.terminal,
-        !matches!(order.purpose, Purpose::Foreground { .. }),
-        order.caller.console.is_some(),
-    )
-    .map_err(|rule| Fault::rule(Step::OpenTerminal, rule, At::Nothing))?;
+    let detach = !matches!(order.purpose, Purpose::Foreground { .. });
+    let terminal = order.caller.terminal(order.plan, detach)?;
     let root = Root::open(order.state_root, order.args, true)?;
     let mut joins = pin_namespaces(order.plan)?;
     // For the signals of the whole life: none may get lost between clone and the supervisor.
@@ -129,8 +87,10 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
         (Ok(_), ..) => return Ok(0),
         (Err(fault), init, _) => Err(kill(init, fault)),
     };
-    if matches!(order.purpose, Purpose::Foreground { keep: true, .. }) && ended.is_ok() {
-        return ended;
+    if matches!(order.purpose, Purpose::Foreground { keep: true, .. })
+        && let Ok(ended) = ended
+    {
+        return keep_exit(&dir, ended).map(|()| ended.code());
     }
     let removed = match dir.lock() {
         // A `delete` was faster.
@@ -140,7 +100,20 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
             .and_then(|()| dir.discard())
             .map(|()| hook::poststop(&Hooks::of(order.plan, Moment::Poststop, 0), warn)),
     };
-    ended.and_then(|code| removed.map(|()| code))
+    ended.and_then(|ended| removed.map(|()| ended.code()))
+}
+
+/// For `wait`: we are the parent, and nobody else is told.
+fn keep_exit(dir: &Dir<'_>, ended: Ended) -> Result<(), Fault> {
+    match dir.lock() {
+        // A `delete` was faster.
+        Err(fault) if fault.cause() == Cause::Rule(Rule::NoContainer) => return Ok(()),
+        locked => locked?,
+    }
+    dir.keep_exit(&Exit {
+        boot: state::boot(&mut [0; 36])?,
+        status: ended.to_status(),
+    })
 }
 
 /// From nothing to a container that exists, and for `run` to one that runs.
@@ -162,7 +135,9 @@ fn bring_up(
         start: 0,
         inode: 0,
     };
-    let mut intend = |cgroups: &cgroup::Record| write(order, dir, cgroups, (nobody, 0), &[]);
+    let config = dir.keep_config(order.document)?;
+    let born = (nobody, 0, config);
+    let mut intend = |cgroups: &cgroup::Record| write(order, dir, cgroups, born, &[]);
     let start = match order.purpose {
         Purpose::Create => Some(listen(dir)?),
         _ => None,
@@ -177,11 +152,12 @@ fn bring_up(
         wire: theirs,
         joins,
         start,
-        console: order.caller.console.take(),
+        console: order.caller.take_console(),
         preserve: order.preserve_fds,
         in_cgroup: false,
     };
-    *init = Some(clone(plan, dir, inherited, born_in.as_ref(), &wire)?);
+    let born = clone(plan, dir, inherited, born_in.as_ref(), &wire)?;
+    order.caller.send_pidfd(init.insert(born), b"standard")?;
     cgroup::finish(&plan.cgroup, cgroups)?;
     wire.send(Msg::Enter, None)?;
     if let Some(init) = init.as_ref().filter(|_| !plan.net_devices.is_empty()) {
@@ -204,14 +180,15 @@ fn bring_up(
     let Some(init) = init.as_ref() else {
         return Ok(None);
     };
-    let notice = listener::notice(order, init.number())?;
+    let pid = init.number();
+    let notice = listener::notice(plan, order.annotations, "created", pid, pid)?;
     let receiver = match order.purpose {
         Purpose::Create => None,
         _ => listener::connect(notice)?,
     };
     let identity = Identity::of(boot, init.number(), init.fd.as_ref().map(AsFd::as_fd));
     // From here on the container exists for everybody.
-    let born = (identity, time::wall());
+    let born = (identity, time::wall(), config);
     write(order, dir, cgroups, born, notice)?;
     wire.send(Msg::Committed, None)?;
     if order.purpose != Purpose::Create {
@@ -219,9 +196,7 @@ fn bring_up(
         start::go(&wire, handle, receiver.as_ref(), notice)?;
         Hooks::of(plan, Moment::Poststart, init.number()).run()?;
     }
-    if let Some(file) = &order.caller.pid_file {
-        file.write(init.pid)?;
-    }
+    order.caller.write_pid(init)?;
     Ok(master)
 }
 
@@ -302,10 +277,7 @@ fn clone(
                 return Ok(Init { pid, fd });
             }
             let pid = middle::await_init(wire, pid)?;
-            Ok(Init {
-                pid,
-                fd: proc::pidfd_open(pid).ok(),
-            })
+            Ok(Init::of(pid))
         }
     }
 }
@@ -315,7 +287,7 @@ fn write(
     order: &Order,
     dir: &Dir<'_>,
     cgroups: &cgroup::Record,
-    (init, created): (Identity<'_>, u64),
+    (init, created, config): (Identity<'_>, u64, u32),
     listener: &[u8],
 ) -> Result<(), Fault> {
     let plan = order.plan;
@@ -324,6 +296,9 @@ fn write(
             init,
             created,
             own_pid_namespace: plan.namespaces.own(NamespaceKind::Pid),
+            own_keyring: plan.keyring.is_some(),
+            builtin_filter: order.builtin_filter,
+            config,
             bundle: plan.arena.bytes(plan.bundle),
             rootfs: plan.arena.bytes(plan.rootfs),
             program: plan.arena.bytes(plan.process.args.first),
@@ -361,7 +336,7 @@ fn with_text(
 }
 
 /// Ends a half-made container; nobody else knows of it. One that went without a word is asked how it ended.
-fn kill(init: Option<Init>, fault: Fault) -> Fault {
+pub(super) fn kill(init: Option<Init>, fault: Fault) -> Fault {
     let Some(init) = init else { return fault };
     let pid = init.number();
     let _ = match &init.fd {

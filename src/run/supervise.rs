@@ -4,7 +4,7 @@
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
 
-use super::parent::Init;
+use super::caller::Init;
 use crate::error::{Context, Errno, Fault, Step};
 use crate::plan::Plan;
 use crate::sys::proc::{self, Ended};
@@ -33,14 +33,14 @@ impl Signals {
     }
 }
 
-/// Waits for the end of init; the result is its exit code, 128 + N when signal N ended it. `master` is its terminal,
+/// Waits for the end of init, and gives how it has ended. `master` is its terminal,
 /// which gets the size of the caller's unless the plan has one.
 pub(super) fn until_end(
     init: &Init,
     signals: &Signals,
     master: Option<OwnedFd>,
     plan: &Plan,
-) -> Result<i32, Fault> {
+) -> Result<Ended, Fault> {
     let resize = plan.process.console_size.is_none();
     let mut relay = master
         .map(|master| Relay::start(master, resize))
@@ -53,7 +53,7 @@ pub(super) fn until_end(
             if let Some(relay) = &mut relay {
                 relay.finish();
             }
-            return Ok(ended.code());
+            return Ok(ended);
         }
         match &mut relay {
             Some(relay) => relay.wait(signals.0.as_fd()),

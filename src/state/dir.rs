@@ -1,28 +1,20 @@
 //! The directory of one container.
 #![forbid(unsafe_code)]
 
+use super::files::{CONFIG, EXIT, INTENT, STATE};
 use super::process::pause;
-use super::record::{Content, Record, Stored, decimal, encode};
+use super::record::{Stored, decimal};
 use super::root::Root;
-use super::writer::Writer;
 use crate::error::{At, Cause, Context, Errno, Fault, Place, Rule, Step};
-use crate::limits::{Limit, STATE_BYTES};
-use crate::sys::file::{read_file, read_whole};
-use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, path, time};
+use crate::sys::file::read_file;
+use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, time};
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, OFlags, RawDir, fdatasync, flock, fstat, fsync,
-    renameat, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, RawDir, flock, fstat, statat, unlinkat};
 
 /// The socket in the directory that the init of a created container listens on.
 pub const START_SOCKET: &CStr = c"start.sock";
-const STATE: &CStr = c"state";
-const INTENT: &CStr = c"intent";
-/// Only the holder of the lock writes, so one name is enough.
-const NEW: &CStr = c"new";
 /// Seconds that a lock is waited for.
 const PATIENCE: u16 = 10;
 
@@ -54,11 +46,11 @@ impl Status {
 
 /// The directory of one container.
 pub struct Dir<'r> {
-    root: &'r Root,
-    id: &'r CStr,
-    fd: OwnedFd,
+    pub(super) root: &'r Root,
+    pub(super) id: &'r CStr,
+    pub(super) fd: OwnedFd,
     /// The intent, kept open until it becomes the copy of the state.
-    intent: Cell<Option<OwnedFd>>,
+    pub(super) intent: Cell<Option<OwnedFd>>,
 }
 
 impl<'r> Dir<'r> {
@@ -180,41 +172,6 @@ impl<'r> Dir<'r> {
         })
     }
 
-    /// Writes what is needed to remove a container whose creation is interrupted; before anything is made for it.
-    pub fn intent(&self, intent: &Record<'_>) -> Result<(), Fault> {
-        let file = self.write(INTENT, Content::Intent(intent))?;
-        self.intent.set(Some(file));
-        Ok(())
-    }
-
-    /// Writes the state, and from then on the container exists for everybody.
-    pub fn commit(&self, record: &Record<'_>) -> Result<(), Fault> {
-        let content = Content::State(record);
-        self.write(STATE, content)?;
-        // The intent has served: a copy of the state, longer than it, takes its place. Where the state is damaged later,
-        // `delete --force` still knows what to remove.
-        match self.intent.take() {
-            Some(file) => self.put(&file, content),
-            None => Ok(()),
-        }
-    }
-
-    /// Reads the state. [`Rule::HalfMade`]: a creation is under way or was interrupted.
-    pub fn load<'b>(&self, buffer: &'b mut [u8]) -> Result<Stored<'b>, Fault> {
-        let rule = Fault::rule(Step::ReadState, Rule::HalfMade, At::Nothing);
-        self.read(STATE, false, buffer)?.ok_or(rule)
-    }
-
-    /// Reads the copy of the state, for the removal of a container whose state is damaged.
-    pub fn load_copy<'b>(&self, buffer: &'b mut [u8]) -> Result<Stored<'b>, Fault> {
-        self.read(INTENT, false, buffer)?.ok_or(corrupt())
-    }
-
-    /// Reads the intent, or the copy of the state in its place; `None` where the creation did not get that far.
-    pub fn load_intent<'b>(&self, buffer: &'b mut [u8]) -> Result<Option<Stored<'b>>, Fault> {
-        self.read(INTENT, true, buffer)
-    }
-
     /// What the container is doing; [`Status::Paused`] is for the room `cgroup` to tell.
     pub fn status(&self, record: Stored<'_>, boot: &[u8]) -> Result<Status, Fault> {
         Ok(if record.find_init(boot)?.is_none() {
@@ -251,7 +208,7 @@ impl<'r> Dir<'r> {
             return Ok(());
         }
         // A half-written NEW is rare, and is swept up below.
-        for name in [START_SOCKET, STATE, INTENT] {
+        for name in [START_SOCKET, EXIT, CONFIG, STATE, INTENT] {
             match unlinkat(&self.fd, name, AtFlags::empty()) {
                 // EISDIR: damaged by somebody; the sweep below handles it.
                 Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => {}
@@ -285,81 +242,4 @@ impl<'r> Dir<'r> {
         }
         Ok(())
     }
-
-    /// Reads one of the files into `buffer`; `None` where there is none.
-    fn read<'b>(
-        &self,
-        name: &CStr,
-        intent: bool,
-        buffer: &'b mut [u8],
-    ) -> Result<Option<Stored<'b>>, Fault> {
-        // O_NONBLOCK: a fifo in this place does not hold us up.
-        let flags =
-            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let file = match path::open(&self.fd, name, flags, 0) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(None),
-            // A link, or a socket.
-            Err(Errno::LOOP | Errno::NXIO) => return Err(corrupt()),
-            Err(errno) => return Err(errno).step(Step::ReadState),
-        };
-        let stat = fstat(&file).step(Step::ReadState)?;
-        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
-            || stat.st_uid != rustix::process::geteuid().as_raw()
-        {
-            return Err(corrupt());
-        }
-        let place = buffer.get_mut(..size).ok_or(corrupt())?;
-        let length = read_whole(&file, place).step(Step::ReadState)?;
-        let bytes = place.get(..length).unwrap_or_default();
-        Stored::read(bytes, self.id.to_bytes(), intent)
-            .map(Some)
-            .map_err(|rule| Fault::rule(Step::ReadState, rule, At::Nothing))
-    }
-
-    /// Writes one of the files: under another name, flushed, renamed.
-    fn write(&self, name: &CStr, content: Content<'_>) -> Result<OwnedFd, Fault> {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = || path::open(&self.fd, NEW, flags, 0o600);
-        let file = match open() {
-            // Left by a writer that was killed: we have the lock, so it is nobody's.
-            Err(Errno::EXIST) => {
-                unlinkat(&self.fd, NEW, AtFlags::empty()).step(Step::WriteState)?;
-                open()
-            }
-            opened => opened,
-        }
-        .step(Step::WriteState)?;
-        self.put(&file, content)?;
-        if self.root.durable {
-            fdatasync(&file).step(Step::WriteState)?;
-        }
-        renameat(&self.fd, NEW, &self.fd, name).step(Step::WriteState)?;
-        if self.root.durable {
-            fsync(&self.fd).step(Step::WriteState)?;
-            fsync(self.root.fd()).step(Step::WriteState)?;
-        }
-        Ok(file)
-    }
-
-    /// Fills a file.
-    #[inline(never)] // its buffer would lie in the frame of everything below
-    fn put(&self, file: &OwnedFd, content: Content<'_>) -> Result<(), Fault> {
-        let mut writer = Writer::new(file);
-        encode(self.id.to_bytes(), content, &mut |piece| writer.put(piece));
-        if writer.total > STATE_BYTES {
-            return Err(Fault::limit(
-                Step::WriteState,
-                Limit::STATE_BYTES,
-                At::Nothing,
-            ));
-        }
-        writer.finish().step(Step::WriteState)
-    }
-}
-
-fn corrupt() -> Fault {
-    Fault::rule(Step::ReadState, Rule::Corrupt, At::Nothing)
 }

@@ -5,14 +5,18 @@
 //!  <root>/<id>/            mkdir: the reservation; flock on it serializes create, start and delete
 //!      intent              boot and cgroup, before the cgroup is made: enough to clean up after a crash
 //!      start.sock          bound by the parent; exists until `start`: the difference of created and running
+//!      config.json         as it was at `create`, for those who come later (`exec`)
 //!      state               everything, once init waits for `start`
+//!      exit                how init ended, where somebody has seen it
 //! ```
 //!
 //! Files are written under another name, flushed unless the file system is in memory, and renamed. Readers trust
 //! nothing: regular, ours, of limited size, right to the last bit. The only room that knows where all this is.
 #![forbid(unsafe_code)]
 
+mod digits;
 mod dir;
+mod files;
 mod owner;
 mod process;
 mod record;
@@ -22,5 +26,5 @@ mod writer;
 pub use dir::{Dir, START_SOCKET, Status};
 pub use owner::user_name;
 pub use process::{Live, boot};
-pub use record::{Digits, Identity, Record, Stored, decimal};
+pub use record::{Digits, Exit, Identity, Record, Stored, decimal};
 pub use root::{Root, buffer, check_id};

@@ -15,6 +15,8 @@ use rustix::fs::CWD;
 
 /// Tick of waiting for a process without a pidfd, in nanoseconds.
 const TICK: u64 = 5_000_000;
+/// So many nanoseconds that nobody waits to their end.
+const FOR_EVER: u64 = u64::MAX;
 
 /// The identity of this boot, from /proc, or from a procfs of our own where none is mounted.
 ///
@@ -70,6 +72,42 @@ impl<'a> Identity<'a> {
     }
 }
 
+impl Identity<'_> {
+    /// Waits until the process has ended, for as long as it takes, and gives its wait status (man 2 wait). `None` where
+    /// that is not known: it was waited for by its parent before we came, or the kernel is older than 6.15.
+    pub fn await_exit(&self, boot: &[u8]) -> Result<Option<u16>, Fault> {
+        let at = At::Number(self.pid);
+        if self.boot != boot {
+            return Ok(None);
+        }
+        let handle = match pidfd::open(self.pid) {
+            Ok(handle) => Some(handle),
+            Err(Errno::NOSYS | Errno::PERM) => None,
+            Err(_) => return Ok(None),
+        };
+        let inode = handle.as_ref().map_or(0, |it| pidfd::inode(it.as_fd()));
+        // Of a pidfd it is the one for ever; a number alone is looked at again and again.
+        let same = |start| start == self.start && (inode == 0 || inode == self.inode);
+        loop {
+            let ended = match &handle {
+                Some(handle) => readable(handle.as_fd(), FOR_EVER).step_at(Step::AwaitEnd, at)?,
+                None => false,
+            };
+            match stat(self.pid) {
+                Ok(stat) if !same(stat.start) => return Ok(None),
+                Ok(stat) if ended || handle.is_none() && !stat.alive => return Ok(stat.exit),
+                Ok(_) if handle.is_none() => pause(TICK),
+                Err(Errno::NOENT | Errno::SRCH) => {
+                    let handle = handle.as_ref().map(AsFd::as_fd);
+                    return Ok(handle.and_then(pidfd::exit_status));
+                }
+                Ok(_) => {}
+                Err(errno) => return Err(errno).step_at(Step::AwaitEnd, at),
+            }
+        }
+    }
+}
+
 impl Stored<'_> {
     /// [`Identity::find`] for the init of a record.
     #[inline(never)] // three callers
@@ -93,7 +131,7 @@ impl Live {
         self.pid
     }
 
-    /// Its pidfd; there is none below Linux 5.3.
+    /// Its pidfd, from Linux 5.3 on: readable when it has ended.
     #[must_use]
     pub fn handle(&self) -> Option<BorrowedFd<'_>> {
         self.handle.as_ref().map(AsFd::as_fd)
@@ -139,7 +177,7 @@ impl Live {
     }
 
     /// Whether the number still belongs to the recorded process, and that has not ended.
-    fn is_the_one(&self) -> Result<bool, Fault> {
+    pub fn is_the_one(&self) -> Result<bool, Fault> {
         if let Some(handle) = &self.handle {
             // Readable means that the process has ended, reaped or not.
             if readable(handle.as_fd(), 0).step(Step::FindInit)? {
@@ -184,11 +222,13 @@ fn span(nanoseconds: u64) -> Timespec {
     }
 }
 
-/// Two fields of /proc/PID/stat.
+/// Three fields of /proc/PID/stat.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     alive: bool,
     start: u64,
+    /// The wait status, of a process that has ended; since Linux 3.5.
+    exit: Option<u16>,
 }
 
 fn stat(pid: u32) -> Result<Stat, Errno> {
@@ -224,11 +264,13 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         .get(name_end.checked_add(2)?..)?
         .split(|byte| *byte == b' ');
     let state = fields.next()?;
-    // The state is field 3, the start time field 22.
+    // The state is field 3, the start time field 22, the exit code field 52.
     let start = decimal(fields.nth(18)?)?;
+    let exit = fields.nth(29).and_then(|code| decimal(code.trim_ascii()));
     Some(Stat {
         alive: !matches!(state, b"Z" | b"X" | b"x"),
         start,
+        exit: exit.and_then(|code| u16::try_from(code).ok()),
     })
 }
 
@@ -245,12 +287,19 @@ mod tests {
             Some(Stat {
                 alive,
                 start: 987_654,
+                exit: None,
             })
         };
         assert_eq!(parse_stat(line("sh", "S").as_bytes()), ok(true));
         assert_eq!(parse_stat(line("a) Z 1 (b", "R").as_bytes()), ok(true));
         assert_eq!(parse_stat(line("a\nb c", "Z").as_bytes()), ok(false));
         assert_eq!(parse_stat(line("", "X").as_bytes()), ok(false));
+        let line = format!("{} {}35072\n", line("sh", "Z").trim_end(), "0 ".repeat(26));
+        assert_eq!(
+            parse_stat(line.as_bytes()).unwrap().exit,
+            Some(137 << 8),
+            "{line}"
+        );
         assert_eq!(parse_stat(b"7 (sh) S 1 7"), None);
         assert_eq!(parse_stat(b""), None);
     }
@@ -303,7 +352,9 @@ mod tests {
         live.signal(9).unwrap();
         live.await_end(10).unwrap();
         assert!(identity.find(boot).unwrap().is_none(), "a zombie has ended");
+        assert_eq!(identity.await_exit(boot).unwrap(), Some(9));
         child.wait().unwrap();
+        assert_eq!(identity.await_exit(boot).unwrap(), None);
         assert!(identity.find(boot).unwrap().is_none());
         assert!(live.signal(9).is_err());
     }

@@ -1,10 +1,12 @@
-//! The two files of a container as bytes: `intent` (written before anything is made) and `state` (written when all is
-//! there).
+//! The files of a container as bytes: `intent` (written before anything is made), `state` (written when all is there),
+//! and `exit` (written by who has seen the end).
 //!
 //! A file is a title line with a version, fields `name length:bytes` one a line in fixed order, and a last line with the
 //! length and CRC-32 of all before it. What does not match to the byte is damaged; nothing is guessed. Pure.
 #![forbid(unsafe_code)]
 
+pub use super::digits::Digits;
+use super::digits::{Crc, checksum};
 use crate::error::Rule;
 use crate::text::cut;
 
@@ -17,6 +19,12 @@ pub struct Record<'a> {
     pub created: u64,
     /// Whether it has a pid namespace of its own: then the end of its init is the end of all its processes.
     pub own_pid_namespace: bool,
+    /// Whether it has a session keyring of its own, named after it.
+    pub own_keyring: bool,
+    /// Whether it has the built-in filter where config.json has none.
+    pub builtin_filter: bool,
+    /// The checksum of the copy of its config.json.
+    pub config: u32,
     /// Absolute path of the bundle.
     pub bundle: &'a [u8],
     /// Absolute path of the root filesystem.
@@ -35,6 +43,15 @@ pub struct Record<'a> {
     pub cgroup: &'a [u8],
 }
 
+/// How a container has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit<'a> {
+    /// The boot in which it was written.
+    pub boot: &'a [u8],
+    /// The status of its init, as in man 2 wait.
+    pub status: u16,
+}
+
 /// A process, so that it is never taken for a later one with the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<'a> {
@@ -50,10 +67,12 @@ pub struct Identity<'a> {
 
 const STATE: &[u8] = b"ocilet state ";
 const INTENT: &[u8] = b"ocilet intent ";
+const EXIT: &[u8] = b"ocilet exit ";
 const VERSION: u64 = 1;
 /// The names of the fields in their order, `#` before those of numbers.
-const FIELDS: &str = "id boot #pid #start #inode #created #pidns bundle rootfs program annotations listener \
-                      poststart poststop cgroup";
+const FIELDS: &str = "id boot #pid #start #inode #created #pidns #keyring #filter #config bundle rootfs program annotations \
+                      listener poststart poststop cgroup";
+const EXIT_FIELDS: &str = "id boot #status";
 /// `end `, ten digits of length, a space, eight digits of CRC, a newline.
 const TRAILER: usize = 24;
 
@@ -65,6 +84,16 @@ pub(super) type Sink<'s> = dyn FnMut(&[u8]) + 's;
 pub(super) enum Content<'a> {
     State(&'a Record<'a>),
     Intent(&'a Record<'a>),
+    Exit(&'a Exit<'a>),
+}
+
+/// What a file is expected to tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    State,
+    /// A state, or else an intent.
+    Either,
+    Exit,
 }
 
 /// Makes the bytes of a file about the container `id`.
@@ -74,28 +103,14 @@ pub(super) fn encode(id: &[u8], content: Content<'_>, sink: &mut Sink<'_>) {
         length: 0,
         crc: Crc::new(),
     };
-    let (title, record) = match content {
-        Content::State(record) => (STATE, record),
-        Content::Intent(record) => (INTENT, record),
-    };
-    file.put(title);
-    file.put(Digits::new(VERSION).text());
-    file.put(b"\n");
-    file.field(b"id", id);
-    file.field(b"boot", record.init.boot);
-    file.number(b"pid", u64::from(record.init.pid));
-    file.number(b"start", record.init.start);
-    file.number(b"inode", record.init.inode);
-    file.number(b"created", record.created);
-    file.number(b"pidns", u64::from(record.own_pid_namespace));
-    file.field(b"bundle", record.bundle);
-    file.field(b"rootfs", record.rootfs);
-    file.field(b"program", record.program);
-    file.field(b"annotations", record.annotations);
-    file.field(b"listener", record.listener);
-    file.field(b"poststart", record.poststart);
-    file.field(b"poststop", record.poststop);
-    file.field(b"cgroup", record.cgroup);
+    match content {
+        Content::State(record) => file.record(STATE, id, record),
+        Content::Intent(record) => file.record(INTENT, id, record),
+        Content::Exit(exit) => {
+            file.title(EXIT, id, exit.boot);
+            file.number(b"status", u64::from(exit.status));
+        }
+    }
     let line = trailer(file.length, file.crc.value());
     (file.sink)(&line);
 }
@@ -107,6 +122,36 @@ struct Encoder<'e, 's> {
 }
 
 impl Encoder<'_, '_> {
+    /// All of a container.
+    fn record(&mut self, title: &[u8], id: &[u8], record: &Record<'_>) {
+        self.title(title, id, record.init.boot);
+        self.number(b"pid", u64::from(record.init.pid));
+        self.number(b"start", record.init.start);
+        self.number(b"inode", record.init.inode);
+        self.number(b"created", record.created);
+        self.number(b"pidns", u64::from(record.own_pid_namespace));
+        self.number(b"keyring", u64::from(record.own_keyring));
+        self.number(b"filter", u64::from(record.builtin_filter));
+        self.number(b"config", u64::from(record.config));
+        self.field(b"bundle", record.bundle);
+        self.field(b"rootfs", record.rootfs);
+        self.field(b"program", record.program);
+        self.field(b"annotations", record.annotations);
+        self.field(b"listener", record.listener);
+        self.field(b"poststart", record.poststart);
+        self.field(b"poststop", record.poststop);
+        self.field(b"cgroup", record.cgroup);
+    }
+
+    /// What all files begin with.
+    fn title(&mut self, title: &[u8], id: &[u8], boot: &[u8]) {
+        self.put(title);
+        self.put(Digits::new(VERSION).text());
+        self.put(b"\n");
+        self.field(b"id", id);
+        self.field(b"boot", boot);
+    }
+
     fn number(&mut self, name: &[u8], value: u64) {
         self.field(name, Digits::new(value).text());
     }
@@ -134,27 +179,25 @@ pub struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    /// Checks the file of the container `id`: the last line, then the title, then that all fields are there. An intent
-    /// will do where `intent` says so.
-    pub(super) fn read(file: &'a [u8], id: &[u8], intent: bool) -> Result<Self, Rule> {
+    /// Checks the file of the container `id`: the last line, then the title, then that all fields are there.
+    pub(super) fn read(file: &'a [u8], id: &[u8], kind: Kind) -> Result<Self, Rule> {
         let payload = file.len().checked_sub(TRAILER).ok_or(Rule::Corrupt)?;
         let (payload, last) = file.split_at_checked(payload).ok_or(Rule::Corrupt)?;
-        let mut crc = Crc::new();
-        crc.add(payload);
-        if last != trailer(payload.len() as u64, crc.value()) {
+        if last != trailer(payload.len() as u64, checksum(payload)) {
             return Err(Rule::Corrupt);
         }
-        let rest = match (payload.strip_prefix(STATE), payload.strip_prefix(INTENT)) {
-            (Some(rest), _) => rest,
-            (_, Some(rest)) if intent => rest,
-            _ => return Err(Rule::Corrupt),
+        let (title, names) = match kind {
+            Kind::Exit => (EXIT, EXIT_FIELDS),
+            Kind::Either if payload.starts_with(INTENT) => (INTENT, FIELDS),
+            _ => (STATE, FIELDS),
         };
+        let rest = payload.strip_prefix(title).ok_or(Rule::Corrupt)?;
         let (version, fields) = cut(rest, b'\n');
         if decimal(version).ok_or(Rule::Corrupt)? != VERSION {
             return Err(Rule::NewerState);
         }
         let fields = Fields(fields);
-        if fields.are(FIELDS) && fields.get(b"id") == id {
+        if fields.are(names) && fields.get(b"id") == id {
             Ok(Self { fields })
         } else {
             Err(Rule::Corrupt)
@@ -194,6 +237,24 @@ impl<'a> Stored<'a> {
     #[must_use]
     pub fn own_pid_namespace(self) -> bool {
         self.fields.number(b"pidns") != 0
+    }
+
+    /// [`Record::own_keyring`].
+    #[must_use]
+    pub fn own_keyring(self) -> bool {
+        self.fields.number(b"keyring") != 0
+    }
+
+    /// [`Record::builtin_filter`].
+    #[must_use]
+    pub fn builtin_filter(self) -> bool {
+        self.fields.number(b"filter") != 0
+    }
+
+    /// [`Record::config`].
+    #[must_use]
+    pub fn config(self) -> u32 {
+        u32::try_from(self.fields.number(b"config")).unwrap_or(0)
     }
 
     /// [`Record::bundle`].
@@ -236,6 +297,11 @@ impl<'a> Stored<'a> {
     #[must_use]
     pub fn poststop(self) -> &'a [u8] {
         self.fields.get(b"poststop")
+    }
+
+    /// [`Exit::status`].
+    pub(super) fn exit_status(self) -> u16 {
+        u16::try_from(self.fields.number(b"status")).unwrap_or(u16::MAX)
     }
 
     /// The cgroup's own record.
@@ -304,81 +370,6 @@ fn trailer(length: u64, crc: u32) -> [u8; TRAILER] {
     }
     line
 }
-
-/// A number as decimal text.
-pub struct Digits {
-    text: [u8; 20],
-    start: usize,
-}
-
-impl Digits {
-    /// The text of `value`.
-    #[must_use]
-    pub fn new(mut value: u64) -> Self {
-        let mut digits = Self {
-            text: [b'0'; 20],
-            start: 20,
-        };
-        for (n, digit) in digits.text.iter_mut().enumerate().rev() {
-            *digit = b'0'.wrapping_add((value % 10) as u8 & 0xf);
-            digits.start = n;
-            value /= 10;
-            if value == 0 {
-                break;
-            }
-        }
-        digits
-    }
-
-    /// The digits.
-    #[must_use]
-    pub fn text(&self) -> &[u8] {
-        self.text.get(self.start..).unwrap_or_default()
-    }
-}
-
-/// CRC-32 as in IEEE 802.3 and zlib, four bits at a time.
-struct Crc(u32);
-
-impl Crc {
-    fn new() -> Self {
-        Self(!0)
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 ^= u32::from(*byte);
-            for _ in 0..2 {
-                let low = TABLE.get((self.0 & 15) as usize).copied().unwrap_or(0);
-                self.0 = (self.0 >> 4) ^ low;
-            }
-        }
-    }
-
-    fn value(&self) -> u32 {
-        !self.0
-    }
-}
-
-/// The remainders of the sixteen values of four bits, for the reversed polynomial 0xedb88320.
-static TABLE: [u32; 16] = [
-    0x0000_0000,
-    0x1db7_1064,
-    0x3b6e_20c8,
-    0x26d9_30ac,
-    0x76dc_4190,
-    0x6b6b_51f4,
-    0x4db2_6158,
-    0x5005_713c,
-    0xedb8_8320,
-    0xf00f_9344,
-    0xd6d6_a3e8,
-    0xcb61_b38c,
-    0x9b64_c2b0,
-    0x86d3_d2d4,
-    0xa00a_e278,
-    0xbdbd_f21c,
-];
 
 #[cfg(test)]
 mod tests;

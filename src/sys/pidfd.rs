@@ -1,13 +1,14 @@
-//! Processes by descriptor: what `state`, `kill` and `delete` need of them.
+//! Processes by descriptor: what `state`, `kill`, `wait` and `delete` need of them.
 //!
 //! # Safety
 //!
-//! Signals are sent to other processes; no memory of this one is involved.
+//! Signals are sent to other processes; of this one the kernel fills an array that it is told the size of.
 #![allow(unsafe_code)]
 
-use super::{AsFd, BorrowedFd, OwnedFd};
+use super::{AsFd, AsRawFd, BorrowedFd, OwnedFd, done};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal};
+use syscalls::{Sysno, raw_syscall};
 
 /// The type that fstatfs(2) reports for pidfs: `PIDFS_MAGIC` of linux/magic.h.
 const PIDFS: u64 = 0x5049_4446;
@@ -46,6 +47,28 @@ pub fn descriptor(pidfd: impl AsFd, number: u32) -> Result<OwnedFd, Errno> {
     rustix::process::pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty()).map(OwnedFd::from)
 }
 
+/// `ioctl(pidfd, PIDFD_GET_INFO)` for how a process has ended, its parent or not: Linux 6.15, once it has been waited
+/// for. A status as in man 2 wait; `None` before that, and on older kernels.
+#[must_use]
+pub fn exit_status(pidfd: BorrowedFd<'_>) -> Option<u16> {
+    /// `_IOWR(0xff, 11, struct pidfd_info)` with the 64 bytes that the struct had first, linux/pidfd.h.
+    const GET_INFO: u32 = 0xc040_ff0b;
+    const EXIT: u64 = 1 << 3;
+    // `mask` comes first, `exit_code` last.
+    let mut info = [0_u64; 8];
+    if let Some(mask) = info.first_mut() {
+        *mask = EXIT;
+    }
+    // SAFETY: the request's size is that of the array, which the kernel reads and fills.
+    let asked =
+        unsafe { raw_syscall!(Sysno::ioctl, pidfd.as_raw_fd(), GET_INFO, info.as_mut_ptr()) };
+    done(asked).ok()?;
+    let [mask, .., last] = info;
+    let [_, _, _, _, code @ ..] = last.to_ne_bytes();
+    let status = u16::try_from(u32::from_ne_bytes(code)).ok();
+    status.filter(|_| mask & EXIT != 0)
+}
+
 /// A process id other than 0, which would mean the caller's own group.
 fn number(pid: u32) -> Result<Pid, Errno> {
     i32::try_from(pid)
@@ -60,5 +83,26 @@ fn by_number(signal: u32) -> Result<Signal, Errno> {
         // SAFETY: the number is in the range of the kernel's signals; it is only passed to a syscall.
         Ok(raw @ 1..=64) => Ok(unsafe { Signal::from_raw_unchecked(raw) }),
         _ => Err(Errno::INVAL),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AsFd, exit_status, open};
+
+    #[test]
+    fn the_end_of_a_child_is_told() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "read x; exit 7"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let handle = open(child.id()).unwrap();
+        assert_eq!(exit_status(handle.as_fd()), None);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        // Kernels before 6.15 do not tell.
+        let told = exit_status(handle.as_fd());
+        assert!(told.is_none() || told == Some(7 << 8), "{told:?}");
     }
 }

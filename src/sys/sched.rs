@@ -92,3 +92,21 @@ pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     // SAFETY: `struct rlimit64` is two u64 (man 2 getrlimit), and the old limits are not asked for.
     done(unsafe { raw_syscall!(Sysno::prlimit64, 0, resource, limits.as_ptr(), 0) })
 }
+
+/// `int sched_setaffinity(0, size, mask)`, man 2 sched_setaffinity: a CPU a bit. Those that the machine does not have, or
+/// the cpuset does not allow, are left out.
+///
+/// # Errors
+///
+/// EINVAL: none of them is left.
+pub fn set_affinity(cpus: &[usize]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads as many bytes as the slice has.
+    done(unsafe {
+        raw_syscall!(
+            Sysno::sched_setaffinity,
+            0,
+            size_of_val(cpus),
+            cpus.as_ptr()
+        )
+    })
+}

@@ -285,6 +285,25 @@ impl Container<'_> {
         self.gone.set(true);
     }
 
+    /// `ocilet exec FLAGS ID /bin/probe WORDS`, prepared.
+    pub fn exec_cmd(&self, flags: &[&str], words: &[&str]) -> Cmd {
+        let mut all = vec!["exec"];
+        all.extend_from_slice(flags);
+        all.extend_from_slice(&[&self.id, "/bin/probe"]);
+        all.extend_from_slice(words);
+        self.t.cmd(&all)
+    }
+
+    pub fn exec(&self, flags: &[&str], words: &[&str]) -> Out {
+        self.exec_cmd(flags, words).run()
+    }
+
+    /// What a process of `exec` finds itself to be.
+    #[track_caller]
+    pub fn exec_report(&self, flags: &[&str]) -> Value {
+        self.exec(flags, &["report"]).ok().json()
+    }
+
     /// Raw wait status of the init, which is a child of this process once its creator has ended.
     #[track_caller]
     pub fn wait_status(&self) -> i32 {

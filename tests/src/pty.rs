@@ -151,6 +151,13 @@ impl ConsoleSocket {
 
     /// Accepts once: (payload, master). The call that sends must be over or running.
     pub fn receive(&self) -> (Vec<u8>, Master) {
+        let (payload, fd) = self.descriptor();
+        let text = String::new();
+        (payload, Master { fd, text })
+    }
+
+    /// Accepts once: (payload, descriptor).
+    pub fn descriptor(&self) -> (Vec<u8>, OwnedFd) {
         let ready = kernel::readable(self.listener.as_raw_fd(), 5_000).expect("poll");
         assert!(ready, "nobody connected to the console socket");
         let (socket, _) = self.listener.accept().expect("accept");
@@ -183,7 +190,6 @@ impl ConsoleSocket {
         let fd = unsafe { libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned() };
         // SAFETY: the kernel has just installed this descriptor for us.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let text = String::new();
-        (payload[..got].to_vec(), Master { fd, text })
+        (payload[..got].to_vec(), fd)
     }
 }

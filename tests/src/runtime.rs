@@ -246,10 +246,16 @@ impl Out {
     /// Asserts exit code 1 and a message that holds one of the words separated by `|` (all of several arguments).
     #[track_caller]
     pub fn fails(self, words: &[&str]) -> Self {
+        self.fails_with(1, words)
+    }
+
+    /// The same with another exit code.
+    #[track_caller]
+    pub fn fails_with(self, code: i32, words: &[&str]) -> Self {
         let text = format!("{}{}", self.stderr, self.stdout);
         assert!(
-            self.code() == 1,
-            "`{}` must fail with 1, gave {}: {text}",
+            self.code() == code,
+            "`{}` must fail with {code}, gave {}: {text}",
             self.line,
             self.code()
         );

@@ -181,7 +181,10 @@ fn the_table_is_well_formed() {
     for section in sections() {
         assert!(section.flags().count() <= FLAGS);
         assert!(section.flag(b"help").is_some() && section.flag(b"h").is_some());
-        assert!(section.third.len() == 2 && section.third[0] <= section.third[1]);
+        let [least, most] = section.third else {
+            panic!("{:?}", section.third)
+        };
+        assert!(least.is_ascii_digit() && (least <= most || *most == b'*'));
         assert!(section.summary().next().is_some());
         for flag in section.flags() {
             assert!(
@@ -197,6 +200,19 @@ fn the_table_is_well_formed() {
             .lines()
             .all(|line| line.split('|').count() == 3)
     );
+}
+
+#[test]
+fn what_stands_behind_the_name_is_another_programs() {
+    let section = section(b"exec").unwrap();
+    let words = ["-e", "A=1", "-teB=2", "c1", "-e", "C=3", "--", "-x"];
+    let mut parsed = parse(Args::of(&words), 0, &section, false);
+    assert!(parsed.check_count(&section));
+    assert_eq!((parsed.operand(0), parsed.next), (Some(c"c1"), 4));
+    assert!(parsed.is_on("tty") && !parsed.is_given("user"));
+    let mut seen = Vec::new();
+    parsed.each("env", &section, &mut |value| seen.push(value));
+    assert_eq!(seen, [c"A=1", c"B=2"]);
 }
 
 #[test]

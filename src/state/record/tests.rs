@@ -1,7 +1,7 @@
 //! Round trips and damage.
 #![forbid(unsafe_code)]
 
-use super::{Content, Crc, Digits, Identity, Record, Stored, encode};
+use super::{Content, Crc, Digits, Exit, Identity, Kind, Record, Stored, encode};
 use crate::error::Rule;
 
 const RECORD: Record<'static> = Record {
@@ -13,6 +13,9 @@ const RECORD: Record<'static> = Record {
     },
     created: 1_700_000_000_123_456_789,
     own_pid_namespace: true,
+    own_keyring: true,
+    builtin_filter: true,
+    config: u32::MAX,
     bundle: b"/tmp/a bundle\nwith a line",
     rootfs: b"/tmp/\xff\xfe/rootfs",
     program: b"sh",
@@ -34,15 +37,18 @@ fn state(record: &Record<'_>) -> Vec<u8> {
 }
 
 fn read_state<'a>(file: &'a [u8], id: &[u8]) -> Result<Record<'a>, Rule> {
-    read(file, id, false)
+    read(file, id, Kind::State)
 }
 
-fn read<'a>(file: &'a [u8], id: &[u8], intent: bool) -> Result<Record<'a>, Rule> {
-    let stored = Stored::read(file, id, intent)?;
+fn read<'a>(file: &'a [u8], id: &[u8], kind: Kind) -> Result<Record<'a>, Rule> {
+    let stored = Stored::read(file, id, kind)?;
     Ok(Record {
         init: stored.init(),
         created: stored.created(),
         own_pid_namespace: stored.own_pid_namespace(),
+        own_keyring: stored.own_keyring(),
+        builtin_filter: stored.builtin_filter(),
+        config: stored.config(),
         bundle: stored.bundle(),
         rootfs: stored.rootfs(),
         program: stored.program(),
@@ -113,10 +119,26 @@ fn intent_round_trip_and_kinds_are_not_confused() {
         ..RECORD
     };
     let bytes = bytes(Content::Intent(&intent));
-    assert_eq!(read(&bytes, b"c1", true), Ok(intent));
+    assert_eq!(read(&bytes, b"c1", Kind::Either), Ok(intent));
     assert_eq!(read_state(&bytes, b"c1"), Err(Rule::Corrupt));
     // The copy of a state that has taken the place of an intent tells as much.
-    assert_eq!(read(&state(&RECORD), b"c1", true), Ok(RECORD));
+    assert_eq!(read(&state(&RECORD), b"c1", Kind::Either), Ok(RECORD));
+}
+
+#[test]
+fn an_exit_is_an_exit() {
+    let exit = Exit {
+        boot: RECORD.init.boot,
+        status: 0x8900,
+    };
+    let bytes = bytes(Content::Exit(&exit));
+    let stored = Stored::read(&bytes, b"c1", Kind::Exit).unwrap();
+    assert_eq!(stored.exit_status(), 0x8900);
+    assert_eq!(read_state(&bytes, b"c1"), Err(Rule::Corrupt));
+    assert_eq!(
+        Stored::read(&state(&RECORD), b"c1", Kind::Exit),
+        Err(Rule::Corrupt)
+    );
 }
 
 #[test]

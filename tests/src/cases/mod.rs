@@ -3,6 +3,7 @@
 mod cgroups;
 mod cli;
 mod config;
+mod exec;
 mod hooks;
 mod hostile;
 mod labels;
@@ -16,6 +17,7 @@ mod rootfs;
 mod seccomp;
 mod state;
 mod tty;
+mod wait;
 
 use crate::case::Case;
 
@@ -24,6 +26,8 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("lifecycle", lifecycle::CASES),
     ("cli", cli::CASES),
     ("process", process::CASES),
+    ("exec", exec::CASES),
+    ("wait", wait::CASES),
     ("mounts", mounts::CASES),
     ("rootfs", rootfs::CASES),
     ("namespaces", namespaces::CASES),

@@ -170,7 +170,8 @@ fn foreign_entries_in_the_root(t: &T) {
 
 /// The files that hold the record: it may be kept twice.
 fn records_of(t: &T, id: &str) -> Vec<PathBuf> {
-    let files = files_of(&t.root.join(id));
+    let mut files = files_of(&t.root.join(id));
+    files.retain(|path| path.file_name().is_some_and(|name| name != "config.json"));
     let length = |path: &PathBuf| fs::metadata(path).map_or(0, |meta| meta.len());
     let most = files.iter().map(length).max().expect("a state file");
     files

@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("plan", &["config", "cgroup", "seccomp"]),
     (
         "bundle",
-        &["config", "plan", "cgroup", "seccomp", "fs", "sys"],
+        &["config", "plan", "cgroup", "seccomp", "state", "fs", "sys"],
     ),
     ("rootfs", &["fs", "sys", "plan"]),
     ("cgroup", &["fs", "sys", "plan", "config"]),
