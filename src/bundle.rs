@@ -52,6 +52,8 @@ pub struct Wanted {
     pub seccomp_default: bool,
     /// `--cgroup-manager`, `--systemd-cgroup`.
     pub cgroup_manager: Manager,
+    /// `--rootless`, or what we are.
+    pub rootless: bool,
 }
 
 /// A bundle that was read and planned.
@@ -116,7 +118,8 @@ fn make(
         no_pivot: wanted.no_pivot,
         no_new_keyring: wanted.no_new_keyring,
         seccomp_default: wanted.seccomp_default,
-        cgroup_manager: wanted.cgroup_manager,
+        cgroup_manager: manager(wanted, &config, layout),
+        rootless: wanted.rootless,
     };
     let source = Source {
         config: &config,
@@ -127,6 +130,19 @@ fn make(
     POOLS.give_back(pools);
     SCRATCH.give_back(scratch);
     Ok(warnings(&config, plan))
+}
+
+/// Nobody makes cgroups where they are not ours to make, unless they are asked for.
+fn manager(wanted: &Wanted, config: &Config, layout: &Layout) -> Manager {
+    let asked = config.linux.and_then(|linux| linux.cgroups_path);
+    if wanted.rootless
+        && wanted.cgroup_manager == Manager::Cgroupfs
+        && asked.is_none_or(|path| path.is_empty())
+        && !cgroup::can_make(layout)
+    {
+        return Manager::Disabled;
+    }
+    wanted.cgroup_manager
 }
 
 /// What the specification asks to warn of.

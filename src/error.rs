@@ -269,6 +269,12 @@ impl Step {
     pub fn is_hook(self) -> bool {
         (Self::PrestartHook as u16..=Self::PoststopHook as u16).contains(&(self as u16))
     }
+
+    /// Whether there may be output of another program that tells why it failed.
+    #[must_use]
+    pub fn has_output(self) -> bool {
+        self.is_hook() || self == Self::MapIds
+    }
 }
 
 #[cfg(test)]

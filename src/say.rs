@@ -198,7 +198,7 @@ fn sentence(line: &mut Line<'_>, fault: Fault, scene: &Scene) {
     object(line, fault.at(), scene);
     line.text(": ");
     cause(line, fault);
-    if fault.step().is_hook() {
+    if fault.step().has_output() {
         output(line);
     }
     if let (At::Op(n), Some(plan)) = (fault.at(), scene.plan)

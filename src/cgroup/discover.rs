@@ -5,6 +5,7 @@
 //! the host (25 reads for 1000 mounts), so it is only read where that is not so.
 #![forbid(unsafe_code)]
 
+use super::prepare::parent;
 use super::{Hierarchies, Kinds, Layout, Mode, io};
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
 use crate::limits::{CGROUP_BYTES, Limit};
@@ -12,7 +13,7 @@ use crate::sys::OwnedFd;
 use crate::sys::memory::TakeOnce;
 use crate::sys::path::fs_type;
 use crate::text::pieces;
-use rustix::fs::{AtFlags, CWD, statat};
+use rustix::fs::{Access, AtFlags, CWD, statat};
 
 /// Text of /proc/self/cgroup in the first half, a piece of mountinfo in the second.
 static TEXT: TakeOnce<[u8; 2 * CGROUP_BYTES]> = TakeOnce::new([0; 2 * CGROUP_BYTES]);
@@ -225,6 +226,21 @@ fn below<'a>(path: &'a [u8], root: &[u8]) -> &'a [u8] {
         Some(rest) if rest.is_empty() || rest.starts_with(b"/") => rest,
         _ => b"",
     }
+}
+
+/// Whether the caller may make cgroups where those without a path of their own go: below the runtime's own on v1, beside
+/// it on v2.
+#[must_use]
+pub fn can_make(layout: &Layout) -> bool {
+    layout.hierarchies.iter().all(|row| {
+        let place = if row.kinds.has(Kinds::UNIFIED) && !row.path.is_empty() {
+            parent(row.dir.to_bytes()).unwrap_or_default()
+        } else {
+            row.dir.to_bytes()
+        };
+        let access = Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::accessat(CWD, place, access, AtFlags::EACCESS).is_ok()
+    })
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod v1;
 mod v2;
 mod walk;
 
-pub use discover::discover;
+pub use discover::{can_make, discover};
 pub use freeze::frozen;
 pub use hierarchies::{Hierarchies, Hierarchy, Kinds};
 pub use join::{aim, join, place, place_of};

@@ -42,6 +42,7 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
         no_new_keyring: parsed.is_on("no-new-keyring"),
         seccomp_default: parsed.is_on("seccomp-default"),
         cgroup_manager: call.cgroup_manager,
+        rootless: call.rootless,
     };
     let bundle = bundle::open(&wanted, &mut call.voice.scene)?;
     let mut warn = |fault| call.voice.warning_about(id.to_bytes(), fault);

@@ -14,7 +14,7 @@ use crate::say::Line;
 use crate::{seccomp, sys};
 
 /// Words that are read, and refused.
-const MISSING: [&str; 3] = ["idmap", "ridmap", "user"];
+const MISSING: [&str; 2] = ["idmap", "ridmap"];
 
 /// `features`.
 pub(super) fn features(_: &Call) -> Result<i32, Fault> {

@@ -26,7 +26,7 @@ const FLAGS: usize = 20;
 const OPERANDS: usize = 3;
 /// The words that Go takes for booleans, those for true first.
 pub(super) const BOOLEANS: &str = "1 t T true TRUE True 0 f F false FALSE False";
-const TRUE: usize = 6;
+pub(super) const TRUE: usize = 6;
 
 /// A line of the table: a verb, or a flag of the verb above it.
 #[derive(Clone, Copy)]

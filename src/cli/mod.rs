@@ -22,6 +22,7 @@ use crate::cgroup::Manager;
 use crate::error::Fault;
 use crate::plan::Scene;
 use crate::say::{LogFormat, Voice};
+use crate::state::is_rootless;
 use crate::sys::args::Args;
 use crate::sys::file::standard_descriptors;
 use crate::sys::sig::{bit, set_mask};
@@ -48,6 +49,9 @@ struct Call {
     root: Option<&'static CStr>,
     /// `--cgroup-manager`; `--systemd-cgroup` means [`Manager::Systemd`].
     cgroup_manager: Manager,
+    /// `--rootless`, or what we are: cgroups are done without where they are not ours to make, and devices are not
+    /// restricted but by who we are.
+    rootless: bool,
     /// The flags and operands of the verb; before it is known, the options before it.
     parsed: Parsed,
     /// The first operand: the name of the container. The table demands it where a verb asks for it.
@@ -65,6 +69,7 @@ pub fn main(args: Args) -> i32 {
         args,
         root: None,
         cgroup_manager: Manager::Cgroupfs,
+        rootless: false,
         parsed: Parsed::new(args),
         id: c"",
         voice: Voice {
@@ -121,12 +126,15 @@ fn before_verb(call: &mut Call, top: &Row) -> Option<()> {
         _ => Manager::Disabled,
     };
     call.root = options.value("root");
-    // It is only checked: what fails for want of rights fails.
     let rootless = options.value("rootless").unwrap_or(c"auto");
-    if rootless != c"auto" && place(BOOLEANS, rootless.to_bytes()).is_none() {
-        options.bad_value(rootless, "rootless", "true, false or auto");
-        return None;
-    }
+    call.rootless = match place(BOOLEANS, rootless.to_bytes()) {
+        Some(place) => place < flags::TRUE,
+        None if rootless == c"auto" => is_rootless(call.args),
+        None => {
+            options.bad_value(rootless, "rootless", "true, false or auto");
+            return None;
+        }
+    };
     Some(())
 }
 

@@ -127,7 +127,7 @@ table! {
         // plan/
         RootMissing = "a container needs a root filesystem; add root.path to config.json",
         ProcessMissing = "a container needs a process; add process to config.json",
-        LaterUserNamespace = "user namespaces are not made by this version; remove this entry",
+        NoMapHelper = "it takes more rights, or newuidmap and newgidmap in PATH (the package uidmap)",
         SeccompListener = "must have a listenerPath, because a rule has SCMP_ACT_NOTIFY",
         SeccompBuiltin = "must be \"default\", the one filter that is built in",
         SeccompNumber = "must have an errno up to 4095 (for SCMP_ACT_TRACE a number up to 65535)",

@@ -86,6 +86,8 @@ table! {
         OpenNamespace = "open the namespace",
         JoinNamespace = "join the namespace",
         MakeNamespaces = "make the namespaces",
+        MakeUserNamespace = "make the user namespace",
+        MapIds = "map the ids of the user namespace",
         SetTimeOffsets = "set the offsets of the time namespace",
         RaiseLoopback = "bring up the loopback interface",
         MoveDevice = "move into the container the network device",

@@ -24,6 +24,7 @@ pub fn make(
     source: Source<'_>,
     id: &[u8],
     manager: Manager,
+    rootless: bool,
     layout: &Layout,
     arena: &mut Arena,
     plan: &mut CgroupPlan,
@@ -49,6 +50,9 @@ pub fn make(
         .map_err(|rule| Fault::rule(Step::PlanCgroup, rule, path.map_or(whole, Text::place)))?;
     if plan.mode != Mode::None {
         places(layout, wanted, arena, plan)?;
+    }
+    if rootless {
+        return Ok(());
     }
     let rules = resources.map(|all| all.devices).unwrap_or_default();
     device_rules(rules.of(&source.pools.device_rules), plan)

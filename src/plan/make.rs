@@ -26,6 +26,8 @@ pub struct Request<'a> {
     pub seccomp_default: bool,
     /// `--cgroup-manager`, `--systemd-cgroup`.
     pub cgroup_manager: Manager,
+    /// Devices cannot be restricted: only root could, and only root could open what is not ours anyway.
+    pub rootless: bool,
 }
 
 /// The document, its lists and its bytes.
@@ -97,6 +99,7 @@ fn fill(
         source,
         request.id,
         request.cgroup_manager,
+        request.rootless,
         layout,
         &mut draft.plan.arena,
         &mut draft.plan.cgroup,

@@ -6,7 +6,7 @@
 
 use linux_raw_sys::general as k;
 
-use super::arena::Str;
+use super::arena::{Arena, Str};
 use super::draft::Draft;
 use super::make::Source;
 use super::op::{Kind, Mount, Op};
@@ -20,6 +20,8 @@ use crate::error::{At, Fault, Rule, Step};
 pub struct Setup {
     /// Absolute path of the root on the host.
     pub path: Str,
+    /// The way there from the working directory, the bundle: what is above that may be closed to a mapped user.
+    pub near: Str,
     /// MS_* flags that "/" gets first.
     pub propagation: u32,
     /// How the root becomes "/".
@@ -34,6 +36,7 @@ impl Setup {
     /// The plain way, and nothing to do yet.
     pub const NONE: Self = Self {
         path: Str::EMPTY,
+        near: Str::EMPTY,
         propagation: 0,
         way: Way::Pivot,
         before: 0,
@@ -81,6 +84,12 @@ pub fn make(draft: &mut Draft<'_>) -> Result<(), Fault> {
     let linux = config.linux.as_ref().unwrap_or(&none);
     let root = &mut draft.plan.root;
     root.path = draft.plan.rootfs;
+    root.near = near(
+        &draft.plan.arena,
+        draft.plan.bundle,
+        draft.plan.rootfs,
+        draft.plan.namespaces.joined(NamespaceKind::Mount),
+    );
     root.masks = !linux.masked_paths.is_empty();
     let (first, last) = propagation(linux.rootfs_propagation);
     if draft.plan.namespaces.own(NamespaceKind::Mount) {
@@ -111,6 +120,18 @@ pub fn make(draft: &mut Draft<'_>) -> Result<(), Fault> {
     }
     after(draft, linux);
     Ok(())
+}
+
+/// The path of the root from the bundle, if it is below that, and the working directory still is the bundle.
+fn near<const N: usize>(arena: &Arena<N>, bundle: Str, root: Str, joined: bool) -> Str {
+    let rest = arena.bytes(root).strip_prefix(arena.bytes(bundle));
+    match rest {
+        Some([b'/', first, ..]) if *first != b'/' && !joined && !bundle.is_empty() => Str {
+            at: root.at + bundle.len + 1,
+            len: root.len - bundle.len - 1,
+        },
+        _ => root,
+    }
 }
 
 /// The operations after pivot_root on single paths.

@@ -9,16 +9,16 @@ use heapless::Vec;
 use super::arena::{Arena, Str};
 use super::draft::Draft;
 pub use crate::config::NamespaceKind;
-use crate::config::{Linux, Namespace, TimeOffset};
-use crate::error::{At, Fault, Rule, Step};
+use crate::config::{Linux, List, Namespace, TimeOffset};
+use crate::error::{At, Fault};
 
 /// The way from the runtime to the container's first process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// One clone.
     Direct,
-    /// A process in the middle joins or makes the namespaces that only take effect on children, then clones the
-    /// container's first process as its own sibling.
+    /// A process in the middle joins or makes the namespaces that only take effect on children, and the user namespace
+    /// that others belong to; then it clones the container's first process as its own sibling.
     Middle,
 }
 
@@ -31,6 +31,23 @@ pub struct Join {
     pub path: Str,
     /// Offset of the entry in config.json.
     pub at: u32,
+}
+
+/// The mappings of users or groups of a user namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mappings {
+    /// A line for each, as the kernel reads them.
+    pub text: Str,
+    /// Offset of the first one in config.json.
+    pub at: u32,
+}
+
+impl Mappings {
+    /// None.
+    pub const NONE: Self = Self {
+        text: Str::EMPTY,
+        at: 0,
+    };
 }
 
 /// A set of namespace kinds.
@@ -61,6 +78,8 @@ pub struct Namespaces {
     pub joins: Vec<Join, 8>,
     /// The text for `timens_offsets`, empty when there is none.
     pub time_offsets: Str,
+    /// For `uid_map` and `gid_map` of a new user namespace.
+    pub mappings: [Mappings; 2],
 }
 
 impl Namespaces {
@@ -72,6 +91,7 @@ impl Namespaces {
             new: Kinds(0),
             joins: Vec::new(),
             time_offsets: Str::EMPTY,
+            mappings: [Mappings::NONE; 2],
         }
     }
 
@@ -96,8 +116,8 @@ impl Default for Namespaces {
 
 /// The way for these new and joined kinds.
 fn route(new: Kinds, joined: Kinds) -> Route {
-    use NamespaceKind::{Pid, Time};
-    if joined.has(Pid) || joined.has(Time) || new.has(Time) {
+    use NamespaceKind::{Pid, Time, User};
+    if joined.has(Pid) || joined.has(Time) || new.has(Time) || new.has(User) || joined.has(User) {
         Route::Middle
     } else {
         Route::Direct
@@ -106,20 +126,10 @@ fn route(new: Kinds, joined: Kinds) -> Route {
 
 /// Fills the plan's namespaces from `linux.namespaces` and `linux.timeOffsets`.
 ///
-/// # Errors
-///
-/// A user namespace, which this version does not make.
 pub fn make(draft: &mut Draft<'_>, linux: &Linux) -> Result<(), Fault> {
     let mut joined = Kinds::default();
     let mut mount = None;
     for &Namespace { at, kind, path } in linux.namespaces.of(&draft.source.pools.namespaces) {
-        if kind == NamespaceKind::User {
-            return Err(Fault::rule(
-                Step::MakePlan,
-                Rule::LaterUserNamespace,
-                At::Byte(at),
-            ));
-        }
         let Some(path) = path else {
             let new = &mut draft.plan.namespaces.new;
             *new = new.with(kind);
@@ -140,13 +150,38 @@ pub fn make(draft: &mut Draft<'_>, linux: &Linux) -> Result<(), Fault> {
         let _ = namespaces.joins.push(join);
     }
     namespaces.route = route(namespaces.new, joined);
+    if namespaces.new.has(NamespaceKind::User) {
+        let uids = mappings(draft, linux.uid_mappings);
+        let gids = mappings(draft, linux.gid_mappings);
+        draft.plan.namespaces.mappings = [uids, gids];
+    }
     if let Some(offsets) = linux.time_offsets {
         let arena = &mut draft.plan.arena;
         line(b"monotonic ", offsets.monotonic, arena);
         line(b"boottime ", offsets.boottime, arena);
-        namespaces.time_offsets = arena.close(At::Nothing);
+        draft.plan.namespaces.time_offsets = arena.close(At::Nothing);
     }
     Ok(())
+}
+
+/// The lines for `/proc/PID/uid_map`, man 7 user_namespaces: first id inside, first id outside, how many.
+pub(super) fn mappings(draft: &mut Draft<'_>, list: List) -> Mappings {
+    let arena = &mut draft.plan.arena;
+    let list = list.of(&draft.source.pools.id_mappings);
+    for mapping in list {
+        for (number, end) in [
+            (mapping.container, b' '),
+            (mapping.host, b' '),
+            (mapping.size, b'\n'),
+        ] {
+            arena.put_number(i64::from(number));
+            arena.add(end);
+        }
+    }
+    Mappings {
+        text: arena.close(At::Nothing),
+        at: list.first().map_or(0, |first| first.at),
+    }
 }
 
 /// Adds one of the two lines for `/proc/self/timens_offsets` to the open string, man 7 time_namespaces: clock, seconds,
@@ -165,7 +200,7 @@ fn line<const N: usize>(clock: &[u8], offset: Option<TimeOffset>, arena: &mut Ar
 mod tests {
     use super::{Arena, Kinds, Route, line, route};
     use crate::config::{NamespaceKind, TimeOffset};
-    use NamespaceKind::{Cgroup, Ipc, Mount, Network, Pid, Time, Uts};
+    use NamespaceKind::{Cgroup, Ipc, Mount, Network, Pid, Time, User, Uts};
 
     fn kinds(list: &[NamespaceKind]) -> Kinds {
         list.iter()
@@ -175,7 +210,7 @@ mod tests {
     #[test]
     fn who_needs_a_middle() {
         let all = [Pid, Network, Mount, Ipc, Uts, Cgroup];
-        let cases: [(&[NamespaceKind], &[NamespaceKind], Route); 7] = [
+        let cases: [(&[NamespaceKind], &[NamespaceKind], Route); 9] = [
             (&[], &[], Route::Direct),
             (&all, &[], Route::Direct),
             (&[Mount], &[Network, Ipc, Uts, Cgroup], Route::Direct),
@@ -183,6 +218,8 @@ mod tests {
             (&[Mount], &[Pid], Route::Middle),
             (&[Pid, Time], &[], Route::Middle),
             (&[Pid], &[Time], Route::Middle),
+            (&[User, Pid], &[], Route::Middle),
+            (&[Mount], &[User], Route::Middle),
         ];
         for (new, joined, way) in cases {
             assert_eq!(route(kinds(new), kinds(joined)), way, "{new:?} {joined:?}");

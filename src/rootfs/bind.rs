@@ -1,4 +1,5 @@
-//! Bind mounts: a clone of the source that gets its attributes before anybody can see it.
+//! Bind mounts: a clone of the source that gets its attributes before anybody can see it. Also in the place of a file
+//! system that the kernel does not make for us.
 #![forbid(unsafe_code)]
 
 use core::ffi::CStr;
@@ -103,4 +104,43 @@ fn classic(
         mount::recursive(top.as_fd(), op)?;
     }
     Ok(top)
+}
+
+/// cgroup2, or what the plan says instead where the kernel does not let us mount it.
+pub(super) fn cgroup2<const N: usize>(
+    rootfs: &Rootfs<'_>,
+    op: &Mount,
+    arena: &Arena<N>,
+) -> Result<Option<OwnedFd>, Fault> {
+    let fresh = Mount {
+        source: op.fstype,
+        ..*op
+    };
+    match mount::new(rootfs, &fresh, arena) {
+        Err(fault) if matches!(fault.errno(), Some(Errno::PERM | Errno::BUSY)) => {
+            bind(rootfs, op, arena.cstr(op.source), arena).map(Some)
+        }
+        answer => answer,
+    }
+}
+
+/// A new sysfs belongs to the network namespace: whoever has no rights over that one gets the host's, as it is, and
+/// where it is to be read-only with all that is below it.
+#[inline(never)] // its copy of the operation would lie in the frame of its caller
+pub(super) fn sysfs<const N: usize>(
+    rootfs: &Rootfs<'_>,
+    op: &Mount,
+    arena: &Arena<N>,
+) -> Result<Option<OwnedFd>, Fault> {
+    match mount::new(rootfs, op, arena) {
+        Err(fault) if matches!(fault.errno(), Some(Errno::PERM | Errno::BUSY)) => {
+            let mut bound = *op;
+            bound.recursive = true;
+            if op.set & k::MS_RDONLY != 0 {
+                bound.rec_set |= k::MOUNT_ATTR_RDONLY;
+            }
+            bind(rootfs, &bound, c"/sys", arena).map(Some)
+        }
+        answer => answer,
+    }
 }

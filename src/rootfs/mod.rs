@@ -64,7 +64,7 @@ pub struct Rootfs<'a> {
     done: Later,
 }
 
-/// Opens the root and mounts it onto itself. The umask is 0 afterwards and the working directory undefined.
+/// Opens the root from the working directory, and mounts it onto itself. The umask is 0 afterwards and the working directory undefined.
 ///
 /// # Errors
 ///
@@ -77,8 +77,10 @@ pub fn enter<'a, const N: usize>(
     // Modes of directories and nodes are given exactly; the process sets its own umask later.
     rustix::process::umask(Mode::empty());
     let at = At::Arena(setup.path.at);
+    let dir = pivot::open(arena.cstr(setup.near)).map_err(|fault| fault.or_at(at))?;
     rustix::process::fchdir(proc.fd()).step(Step::OpenProc)?;
-    let fd = pivot::enter(setup, arena.cstr(setup.path), proc).map_err(|fault| fault.or_at(at))?;
+    let fd = pivot::enter(setup, dir, arena.cstr(setup.path), proc);
+    let fd = fd.map_err(|fault| fault.or_at(at))?;
     Ok(Rootfs {
         fd,
         proc,

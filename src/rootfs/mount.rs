@@ -34,7 +34,8 @@ pub(super) fn mount<const N: usize>(
     let top = match op.kind {
         Kind::Bind => Some(bind::bind(rootfs, op, arena.cstr(op.source), arena)?),
         Kind::Remount => return remount(rootfs, op, arena),
-        Kind::Cgroup2 => cgroup2(rootfs, op, arena)?,
+        Kind::Cgroup2 => bind::cgroup2(rootfs, op, arena)?,
+        Kind::Sysfs => bind::sysfs(rootfs, op, arena)?,
         _ => new(rootfs, op, arena)?,
     };
     let Some(top) = top else { return Ok(()) };
@@ -144,7 +145,7 @@ pub(super) fn plain(root: Root<'_>, target: &CStr) -> Result<OwnedFd, Fault> {
 
 /// Mounts a new file system; gives its root where that is needed afterwards.
 #[inline(never)]
-fn new<const N: usize>(
+pub(super) fn new<const N: usize>(
     rootfs: &Rootfs<'_>,
     op: &Mount,
     arena: &Arena<N>,
@@ -253,24 +254,6 @@ fn verify(kind: Kind, top: &OwnedFd) -> Result<(), Fault> {
         Rule::WrongFilesystem,
         At::Nothing,
     ))
-}
-
-/// cgroup2, or what the plan says instead where the kernel does not let us mount it.
-fn cgroup2<const N: usize>(
-    rootfs: &Rootfs<'_>,
-    op: &Mount,
-    arena: &Arena<N>,
-) -> Result<Option<OwnedFd>, Fault> {
-    let fresh = Mount {
-        source: op.fstype,
-        ..*op
-    };
-    match new(rootfs, &fresh, arena) {
-        Err(fault) if matches!(fault.errno(), Some(Errno::PERM | Errno::BUSY)) => {
-            bind::bind(rootfs, op, arena.cstr(op.source), arena).map(Some)
-        }
-        answer => answer,
-    }
 }
 
 /// New flags and options for the mount that is at the place.

@@ -20,12 +20,16 @@ const TMPFS: u32 = 0x0102_1994;
 const DEPTH: usize = 256;
 
 /// Sets the propagation of "/" and mounts the root onto itself, so that it is a mount point for pivot_root and its
-/// flags are its own. Gives its directory.
-pub(super) fn enter(setup: &Setup, root: &CStr, proc: &Proc) -> Result<OwnedFd, Fault> {
+/// flags are its own. Gives its directory, which was opened as `dir`.
+pub(super) fn enter(
+    setup: &Setup,
+    dir: OwnedFd,
+    root: &CStr,
+    proc: &Proc,
+) -> Result<OwnedFd, Fault> {
     if setup.way != Way::Chroot {
         sys::change(c"/", setup.propagation).step(Step::SetPropagation)?;
     }
-    let dir = open(root)?;
     if setup.way == Way::Chroot {
         return Ok(dir);
     }
@@ -50,7 +54,7 @@ pub(super) fn enter(setup: &Setup, root: &CStr, proc: &Proc) -> Result<OwnedFd, 
 }
 
 /// Opens the root by its path, once.
-fn open(root: &CStr) -> Result<OwnedFd, Fault> {
+pub(super) fn open(root: &CStr) -> Result<OwnedFd, Fault> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY;
     match path::openat(path::cwd(), root, flags) {
         Err(Errno::NOTDIR | Errno::LOOP) => Err(Fault::rule(

@@ -4,21 +4,21 @@
 #![forbid(unsafe_code)]
 
 use rustix::fs::Mode;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
 use crate::plan::Plan;
 use crate::plan::process::Sets;
+use crate::plan::route::NamespaceKind;
 use crate::sys::{cred, proc, sched, sig};
 use crate::text::{field, number};
 
 /// What must be done with the privileges of init.
 pub(super) fn privileged(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
     let process = &plan.process;
-    if let Some(score) = process.oom_score_adj {
-        procfs
-            .write(c"self/oom_score_adj", plan.arena.bytes(score))
-            .step_at(Step::SetOomScore, At::Arena(score.at))?;
+    if !plan.namespaces.own(NamespaceKind::User) {
+        oom_score(plan, procfs)?;
     }
     if let Some(scheduler) = &process.scheduler {
         sched::set_scheduler(&sched::SchedAttr {
@@ -43,6 +43,37 @@ pub(super) fn privileged(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
         sched::set_memory_policy(*mode, nodes).step(Step::SetMemoryPolicy)?;
     }
     default_signals(procfs)
+}
+
+/// What takes rights over the host, and is inherited: by the process that enters a user namespace, before that.
+pub(super) fn of_host(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
+    oom_score(plan, procfs)?;
+    for limit in &plan.process.rlimits {
+        // Only upwards: the limits themselves would be in the way of what is still to be done.
+        let resource = u32::from(limit.resource);
+        let (soft, hard) = sched::rlimit(resource).step_at(Step::SetRlimit, At::Byte(limit.at))?;
+        if limit.hard > hard {
+            // Who may not do this is told so when it is set for good.
+            let _ = sched::set_rlimit(resource, soft, limit.hard);
+        }
+    }
+    Ok(())
+}
+
+fn oom_score(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
+    let Some(score) = plan.process.oom_score_adj else {
+        return Ok(());
+    };
+    // Of a process that is not dumpable the file is root's.
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        set_dumpable_behavior(DumpableBehavior::Dumpable).step(Step::Protect)?;
+    }
+    let written = procfs.write(c"self/oom_score_adj", plan.arena.bytes(score));
+    if !root {
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).step(Step::Protect)?;
+    }
+    written.step_at(Step::SetOomScore, At::Arena(score.at))
 }
 
 /// Ignored signals stay ignored across execve: the program gets defaults, whatever the caller of the runtime ignored.
@@ -86,7 +117,7 @@ impl LateSets {
 
 /// Takes on the identity of the process. Nothing that needs privileges comes after it, except that a filter without
 /// no_new_privs is loaded with CAP_SYS_ADMIN: that is kept then, and what it is dropped to is the result.
-pub(super) fn identity(plan: &Plan) -> Result<Option<LateSets>, Fault> {
+pub(super) fn identity(plan: &Plan, procfs: &Proc) -> Result<Option<LateSets>, Fault> {
     let process = &plan.process;
     let late = !plan.filter.program.bytes().is_empty() && !process.no_new_privileges;
     rustix::process::umask(Mode::from_raw_mode(process.umask));
@@ -106,7 +137,11 @@ pub(super) fn identity(plan: &Plan) -> Result<Option<LateSets>, Fault> {
         cred::keep_capabilities(true).step(Step::SetIds)?;
     }
     // Groups before ids: setgroups needs CAP_SETGID.
-    cred::set_groups(&process.groups).step(Step::SetGroups)?;
+    match cred::set_groups(&process.groups) {
+        // A user namespace that was made without privileges denies it: there are no groups to be had.
+        Err(Errno::PERM) if process.groups.is_empty() && is_denied(procfs) => {}
+        set => set.step(Step::SetGroups)?,
+    }
     cred::set_ids(process.uid, process.gid).step(Step::SetIds)?;
     match early {
         Err(Errno::ACCESS | Errno::PERM) => change_directory(plan),
@@ -135,6 +170,16 @@ fn admin_alone() -> Result<Option<LateSets>, Fault> {
     let admin = permitted & ADMIN;
     cred::set_capabilities(admin, admin, inheritable).step(Step::SetCapabilities)?;
     Ok(Some(LateSets([0, 0, inheritable])))
+}
+
+/// Whether this user namespace denies setgroups(2), man 7 user_namespaces.
+#[inline(never)] // hardly ever asked
+fn is_denied(procfs: &Proc) -> bool {
+    let mut text = [0; 16];
+    let read = procfs
+        .open_file(c"self/setgroups", rustix::fs::OFlags::RDONLY)
+        .and_then(|file| rustix::io::read(&file, &mut text));
+    read.is_ok() && text.starts_with(b"deny")
 }
 
 fn change_directory(plan: &Plan) -> Result<(), Errno> {

@@ -11,6 +11,7 @@ use heapless::Vec;
 use rustix::fs::OFlags;
 use rustix::process::{chroot, fchdir};
 
+use super::attributes;
 use super::init::{self, Built, Inheritance};
 use super::middle;
 use super::wire::Msg;
@@ -49,7 +50,14 @@ fn story(target: &Target<'_>, i: &Inheritance<'_>) -> Result<Fork, Fault> {
     let place = target.place.as_ref().map(AsFd::as_fd);
     cgroup::join(&i.plan.cgroup, place, i.in_cgroup)?;
     affinity(last.as_ref())?;
+    let users = i.plan.namespaces.own(NamespaceKind::User);
+    if users {
+        attributes::of_host(i.plan, &Proc::open()?)?;
+    }
     namespaces(target.init, i.plan)?;
+    if users {
+        middle::become_root()?;
+    }
     proc::fork(0, None, true).step(Step::Clone)
 }
 

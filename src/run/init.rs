@@ -120,7 +120,9 @@ fn build(i: &mut Inheritance<'_>) -> Result<Built, Fault> {
     own_network(plan)?;
     // Until here beside the parent, which makes the cgroups meanwhile.
     i.wire.expect(Msg::Enter, &mut |_| ())?;
-    cgroup::enter(&plan.cgroup, i.in_cgroup)?;
+    if !plan.namespaces.own(NamespaceKind::User) {
+        cgroup::enter(&plan.cgroup, i.in_cgroup)?;
+    }
     namespaces(i)?;
     names(plan)?;
     if !plan.net_devices.is_empty() {
@@ -140,7 +142,7 @@ pub(super) fn person(plan: &Plan, procfs: Proc) -> Result<Built, Fault> {
     attributes::privileged(plan, &procfs)?;
     label::of_program(plan, &procfs)?;
     let home = (!plan.process.has_home).then(|| lookup::home(plan.process.uid));
-    let sets = attributes::identity(plan)?;
+    let sets = attributes::identity(plan, &procfs)?;
     let program = lookup::program(plan)?;
     let program = lookup::keep(&program, home.as_ref())?;
     drop(procfs);
@@ -148,7 +150,7 @@ pub(super) fn person(plan: &Plan, procfs: Proc) -> Result<Built, Fault> {
 }
 
 /// Lets go of what the parent has open: the state directory with its lock, its end of the wire, whatever leaked to it.
-fn only_ours(i: &Inheritance<'_>) -> Result<(), Fault> {
+pub(super) fn only_ours(i: &Inheritance<'_>) -> Result<(), Fault> {
     let mut kept = Kept::default();
     for (fd, ..) in &*i.joins {
         kept.add(fd.as_fd());
@@ -191,8 +193,10 @@ fn own_network(plan: &Plan) -> Result<(), Fault> {
 /// Joins, mount last; then the cgroup namespace, whose root is the cgroup we are in by now. Those that only take effect
 /// on children have been joined by the process in the middle.
 fn namespaces(i: &mut Inheritance<'_>) -> Result<(), Fault> {
+    // With a user namespace the process in the middle has joined all of them.
+    let all = i.plan.namespaces.own(NamespaceKind::User);
     for (fd, kind, at) in i.joins.iter() {
-        if !super::for_children(*kind) {
+        if !all && !super::for_children(*kind) {
             ns::setns(fd.as_fd(), super::flag(*kind))
                 .step_at(Step::JoinNamespace, At::Byte(*at))?;
         }

@@ -1,17 +1,22 @@
-//! The process between parent and init, where a namespace only takes effect on children: a joined pid namespace, a time
-//! namespace. It clones init as its own sibling, so that the parent is init's parent, says its pid, and ends.
+//! The process between parent and init, where a namespace only takes effect on children (a joined pid namespace, a time
+//! namespace), or where rights change on the way (a user namespace). It clones init as its own sibling, so that the
+//! parent is init's parent, says its pid, and ends.
+//!
+//! All other new namespaces are made after the user namespace, so that they belong to it.
 #![forbid(unsafe_code)]
 
-use rustix::process::Pid;
+use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior};
 
+use super::attributes;
 use super::init::{self, Inheritance};
 use super::wire::{Msg, Wire};
-use crate::error::{At, Context, Fault, Step};
+use crate::cgroup;
+use crate::error::{At, Context, Errno, Fault, Step};
 use crate::fs::proc::Proc;
 use crate::plan::Plan;
 use crate::plan::route::NamespaceKind;
 use crate::sys::proc::{self, Fork};
-use crate::sys::{AsFd, ns};
+use crate::sys::{AsFd, cred, ns};
 
 /// Runs to the end of the process.
 pub(super) fn main(inherited: Inheritance<'_>) -> ! {
@@ -31,26 +36,99 @@ pub(super) fn split(wire: &Wire, forked: Result<Fork, Fault>) {
 }
 
 fn story(i: &Inheritance<'_>) -> Result<Fork, Fault> {
-    for (fd, kind, at) in i.joins.iter() {
-        if super::for_children(*kind) {
-            ns::setns(fd.as_fd(), super::flag(*kind))
-                .step_at(Step::JoinNamespace, At::Byte(*at))?;
+    let plan = i.plan;
+    if plan.namespaces.own(NamespaceKind::User) {
+        as_root_of_users(i)?;
+    } else {
+        for (fd, kind, at) in i.joins.iter() {
+            if super::for_children(*kind) {
+                ns::setns(fd.as_fd(), super::flag(*kind))
+                    .step_at(Step::JoinNamespace, At::Byte(*at))?;
+            }
+        }
+        if plan.namespaces.new.has(NamespaceKind::Time) {
+            time(plan, &Proc::open()?)?;
         }
     }
-    if i.plan.namespaces.new.has(NamespaceKind::Time) {
-        time(i.plan)?;
+    proc::fork(super::clone_flags(plan), None, true).step(Step::Clone)
+}
+
+/// What takes rights over the host first; then the user namespace; then what takes rights in it.
+fn as_root_of_users(i: &Inheritance<'_>) -> Result<(), Fault> {
+    let plan = i.plan;
+    // The parent's end of the wire among it: here its death must be noticed.
+    init::only_ours(i)?;
+    cgroup::enter(&plan.cgroup, i.in_cgroup)?;
+    let procfs = Proc::open()?;
+    attributes::of_host(plan, &procfs)?;
+    // Of a process that is not dumpable all files in /proc are root's. Who is not root gets them for now; nobody but
+    // that user himself can trace us, and init will not be dumpable again.
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        set_dumpable_behavior(DumpableBehavior::Dumpable).step(Step::Protect)?;
     }
-    proc::fork(super::clone_flags(i.plan), None, true).step(Step::Clone)
+    let mut joined = [false; 8];
+    join(i, &mut joined, true)?;
+    users(i)?;
+    join(i, &mut joined, false)?;
+    if plan.namespaces.new.has(NamespaceKind::Time) {
+        time(plan, &procfs)?;
+    }
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).step(Step::Protect)?;
+    become_root()
+}
+
+/// The ids of root in the user namespace that was entered.
+pub(super) fn become_root() -> Result<(), Fault> {
+    // Where the namespace denies it, nothing of the caller's groups can be dropped.
+    let _ = cred::set_groups(&[]);
+    match cred::set_ids(0, 0) {
+        // No root there: the capabilities do without.
+        Err(Errno::INVAL) => Ok(()),
+        other => other.step(Step::SetIds),
+    }
+}
+
+/// Joins all but the user namespace. With the rights of the host first: what those do not suffice for may belong to the
+/// user namespace, and is left for the second time.
+fn join(i: &Inheritance<'_>, joined: &mut [bool; 8], first: bool) -> Result<(), Fault> {
+    for ((fd, kind, at), joined) in i.joins.iter().zip(joined) {
+        if *joined || *kind == NamespaceKind::User {
+            continue;
+        }
+        match ns::setns(fd.as_fd(), super::flag(*kind)) {
+            Err(Errno::PERM) if first => {}
+            answer => {
+                answer.step_at(Step::JoinNamespace, At::Byte(*at))?;
+                *joined = true;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Joins the user namespace, or makes one; the parent maps its ids.
+fn users(i: &Inheritance<'_>) -> Result<(), Fault> {
+    let user = i
+        .joins
+        .iter()
+        .find(|(_, kind, _)| *kind == NamespaceKind::User);
+    if let Some((fd, _, at)) = user {
+        return ns::setns(fd.as_fd(), ns::flag::USER).step_at(Step::JoinNamespace, At::Byte(*at));
+    }
+    ns::unshare(ns::flag::USER).step(Step::MakeUserNamespace)?;
+    i.wire.send(Msg::Users, None)?;
+    i.wire.expect(Msg::Mapped, &mut |_| ()).map(drop)
 }
 
 /// A new time namespace, with its offsets before the first process is in it (man 7 time_namespaces).
-fn time(plan: &Plan) -> Result<(), Fault> {
+fn time(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
     ns::unshare(ns::flag::TIME).step(Step::MakeNamespaces)?;
     let offsets = plan.namespaces.time_offsets;
     if offsets.is_empty() {
         return Ok(());
     }
-    Proc::open()?
+    procfs
         .write(c"self/timens_offsets", plan.arena.bytes(offsets))
         .step(Step::SetTimeOffsets)
 }

@@ -6,6 +6,7 @@
 //!  (bundle.rs: config.json, plan)
 //!  reserve the name, pin namespaces
 //!  v2: cgroup
+//!  v1 cgroup, if users are mapped
 //!  socketpair, clone3 ──────────────▶ setns/unshare, clone ─────────▶ session, keyring, network
 //!  v1: cgroup                         ── Born, ends
 //!  intent is written before a cgroup is made
@@ -50,6 +51,7 @@ mod protect;
 mod route;
 mod start;
 mod supervise;
+mod users;
 mod wire;
 
 use crate::plan::Plan;

@@ -9,7 +9,7 @@ use super::caller::{Caller, Init};
 use super::hook::{self, Hooks};
 use super::init::{self, Inheritance, Joins};
 use super::wire::{Msg, Wire};
-use super::{Purpose, confine, device, listener, middle, start, supervise};
+use super::{Purpose, confine, device, listener, middle, start, supervise, users};
 use crate::cgroup;
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs;
@@ -156,9 +156,16 @@ fn bring_up(
         preserve: order.preserve_fds,
         in_cgroup: false,
     };
+    // Where users are mapped, it enters them while it has the rights of the host.
+    let early = plan.namespaces.own(NamespaceKind::User);
+    if early {
+        cgroup::finish(&plan.cgroup, cgroups)?;
+    }
     let born = clone(plan, dir, inherited, born_in.as_ref(), &wire)?;
     order.caller.send_pidfd(init.insert(born), b"standard")?;
-    cgroup::finish(&plan.cgroup, cgroups)?;
+    if !early {
+        cgroup::finish(&plan.cgroup, cgroups)?;
+    }
     wire.send(Msg::Enter, None)?;
     if let Some(init) = init.as_ref().filter(|_| !plan.net_devices.is_empty()) {
         wire.expect(Msg::Network, warn)?;
@@ -253,6 +260,7 @@ fn clone(
     let direct = plan.namespaces.route == Route::Direct;
     let flags = if direct { super::clone_flags(plan) } else { 0 };
     inherited.in_cgroup = cgroup.is_some();
+    let args = inherited.args;
     let forked = match proc::fork(flags, cgroup.map(AsFd::as_fd), false) {
         // CLONE_INTO_CGROUP came with kernel 5.7; without it init goes there by itself.
         Err(Errno::NOSYS | Errno::INVAL | Errno::TOOBIG | Errno::PERM) if inherited.in_cgroup => {
@@ -275,6 +283,9 @@ fn clone(
             drop(inherited);
             if direct {
                 return Ok(Init { pid, fd });
+            }
+            if plan.namespaces.new.has(NamespaceKind::User) {
+                users::serve(plan, args, pid, wire)?;
             }
             let pid = middle::await_init(wire, pid)?;
             Ok(Init::of(pid))

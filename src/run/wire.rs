@@ -38,6 +38,10 @@ pub(super) enum Msg {
     /// Init to parent or `start`: the listener of the filter that I load now will have this number. The answer is
     /// `Start`, when it has been taken.
     Listener(u32),
+    /// Middle to parent: the user namespace is there, map its ids.
+    Users,
+    /// Parent to middle: they are mapped.
+    Mapped,
     /// Init to parent: what comes before pivot_root is done; the hooks of the runtime run now.
     Mounted,
     /// Parent to init: they have run.
@@ -70,6 +74,8 @@ impl Msg {
             Self::Network => 20,
             Self::Moved => 21,
             Self::Mounted => 10,
+            Self::Users => 14,
+            Self::Mapped => 15,
             Self::Proceed => 11,
             Self::Patience => 12,
             Self::Said => 13,
@@ -103,6 +109,8 @@ impl Msg {
             20 => Self::Network,
             21 => Self::Moved,
             10 => Self::Mounted,
+            14 => Self::Users,
+            15 => Self::Mapped,
             11 => Self::Proceed,
             12 => Self::Patience,
             13 => Self::Said,
@@ -225,6 +233,8 @@ mod tests {
             Msg::Committed,
             Msg::Start,
             Msg::Mounted,
+            Msg::Users,
+            Msg::Mapped,
             Msg::Proceed,
             Msg::Listener(7),
             Msg::Network,

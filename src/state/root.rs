@@ -192,7 +192,8 @@ fn location(path: Option<&CStr>, args: Args, text: &mut [u8; PATH_MAX]) -> Optio
 }
 
 /// As runc decides: any user but root; and root of a user namespace, unless `USER` says root.
-fn is_rootless(args: Args) -> bool {
+#[must_use]
+pub fn is_rootless(args: Args) -> bool {
     if !rustix::process::geteuid().is_root() {
         return true;
     }

@@ -110,3 +110,16 @@ pub fn set_affinity(cpus: &[usize]) -> Result<(), Errno> {
         )
     })
 }
+
+/// `int prlimit(0, resource, NULL, old)`, man 2 prlimit: the soft and the hard limit.
+///
+/// # Errors
+///
+/// EINVAL: an unknown resource.
+pub fn rlimit(resource: u32) -> Result<(u64, u64), Errno> {
+    let mut limits = [0_u64; 2];
+    // SAFETY: `struct rlimit64` is two u64 (man 2 getrlimit), and no new limits are given.
+    done(unsafe { raw_syscall!(Sysno::prlimit64, 0, resource, 0, limits.as_mut_ptr()) })?;
+    let [soft, hard] = limits;
+    Ok((soft, hard))
+}

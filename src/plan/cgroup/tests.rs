@@ -114,7 +114,15 @@ impl Case {
             pools,
             doc: b"",
         };
-        make(source, b"c1", manager, &self.layout, arena, &mut self.plan)
+        make(
+            source,
+            b"c1",
+            manager,
+            false,
+            &self.layout,
+            arena,
+            &mut self.plan,
+        )
     }
 
     fn rule(&mut self, manager: Manager) -> (Rule, At) {

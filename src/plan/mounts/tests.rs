@@ -50,6 +50,7 @@ fn plan<T>(doc: &str, mode: Mode, way: Way, use_plan: impl FnOnce(&Plan) -> T) -
             no_new_keyring: false,
             seccomp_default: false,
             cgroup_manager: Manager::Cgroupfs,
+            rootless: false,
         },
         source: Source {
             config: &config,

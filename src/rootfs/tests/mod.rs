@@ -55,6 +55,8 @@ impl Draft {
             setup: Setup::NONE,
         };
         draft.setup.path = draft.text(root.to_str().unwrap());
+        draft.setup.near = draft.setup.path;
+        draft.setup.near = draft.setup.path;
         draft.setup.propagation = SLAVE;
         draft
     }

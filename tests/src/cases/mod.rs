@@ -17,6 +17,7 @@ mod rootfs;
 mod seccomp;
 mod state;
 mod tty;
+mod users;
 mod wait;
 
 use crate::case::Case;
@@ -36,6 +37,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("seccomp", seccomp::CASES),
     ("state", state::CASES),
     ("tty", tty::CASES),
+    ("users", users::CASES),
     ("config", config::CASES),
     ("hooks", hooks::CASES),
     ("hostile", hostile::CASES),

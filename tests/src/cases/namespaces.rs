@@ -29,7 +29,6 @@ pub const CASES: &[Case] = &[
     case!(sysctls),
     case!(sysctls_that_are_not_the_containers),
     case!(sysctls_that_smuggle),
-    case!(user_namespace_is_refused_for_now),
 ];
 
 const KINDS: [(&str, &str); 5] = [
@@ -553,18 +552,4 @@ fn sysctls_that_smuggle(t: &T) {
             "sysctl {key:?}"
         );
     }
-}
-
-fn user_namespace_is_refused_for_now(t: &T) {
-    if t.foreign() {
-        return;
-    }
-    t.bundle()
-        .namespace("user", None)
-        .edit(|c| {
-            let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
-            c["linux"]["uidMappings"] = map.clone();
-            c["linux"]["gidMappings"] = map;
-        })
-        .create_fails(&["user namespace|namespaces[5]"]);
 }
