@@ -196,6 +196,7 @@ fn devices_are_bound(t: &T) {
 }
 
 fn sysfs_without_a_network(t: &T) {
+    t.facts.need_kernel(5, 12, "a whole tree read-only");
     let bundle = bundle(t)
         .without_namespace("network")
         .mount(
@@ -272,6 +273,8 @@ fn limits_and_oom_score(t: &T) {
 
 /// The bundle is in a directory that the mapped root cannot pass.
 fn closed_directories_above(t: &T) {
+    t.facts
+        .need_kernel(5, 2, "a mount that is known by its descriptor");
     let mut bundle = bundle(t).probe(&["echo", "through"]);
     let closed = t.path("closed");
     fs::create_dir(&closed).unwrap();
