@@ -35,6 +35,12 @@ impl Proc {
         Self::instance(true)
     }
 
+    /// Whether the kernel makes new instances for us: as far as that can be told without making one.
+    #[must_use]
+    pub fn can_be_private() -> bool {
+        context().is_ok()
+    }
+
     /// Opens one with everything, for /proc/sys: to be closed before anything else is executed.
     ///
     /// # Errors
@@ -204,13 +210,18 @@ impl SelfFd {
     }
 }
 
-/// A new, unattached instance.
-fn fresh(subset: bool) -> Result<OwnedFd, Errno> {
+/// What a new instance is made with.
+fn context() -> Result<OwnedFd, Errno> {
     // Distributions carry fsopen back to 4.18, where mounting that way is very slow (libpathrs measured seconds).
     if !since_5_2() {
         return Err(Errno::NOSYS);
     }
-    let context = mount::fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    mount::fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC).map(OwnedFd::from)
+}
+
+/// A new, unattached instance.
+fn fresh(subset: bool) -> Result<OwnedFd, Errno> {
+    let context = context()?;
     // subset= came with Linux 5.8, together with options per instance: an older kernel refuses the word and would
     // apply hidepid= to the host's /proc too, so that is only set after subset= was taken.
     if subset && mount::fsconfig_set_string(&context, c"subset", c"pid").is_ok() {

@@ -34,31 +34,57 @@ pub(super) struct Target<'t> {
     pub(super) init: &'t Live,
     /// The v2 cgroup.
     pub(super) place: Option<OwnedFd>,
+    /// Where that takes no process, the cgroup of init will do.
+    pub(super) beside_init: bool,
 }
 
 /// Runs to the end of the process.
-pub(super) fn main(target: Target<'_>, inherited: Inheritance<'_>) -> ! {
-    middle::split(&inherited.wire, story(&target, &inherited));
+pub(super) fn main(target: Target<'_>, mut inherited: Inheritance<'_>) -> ! {
+    let forked = story(&target, &mut inherited);
+    middle::split(&inherited.wire, forked);
     drop(target.place);
     init::run(inherited, build)
 }
 
-fn story(target: &Target<'_>, i: &Inheritance<'_>) -> Result<Fork, Fault> {
+fn story(target: &Target<'_>, i: &mut Inheritance<'_>) -> Result<Fork, Fault> {
     only_ours(target, i)?;
     let [first, last] = &i.plan.process.affinity;
     affinity(first.as_ref())?;
-    let place = target.place.as_ref().map(AsFd::as_fd);
-    cgroup::join(&i.plan.cgroup, place, i.in_cgroup)?;
+    cgroups(target, i)?;
     affinity(last.as_ref())?;
+    i.procfs = procfs(i.plan)?;
     let users = i.plan.namespaces.own(NamespaceKind::User);
-    if users {
-        attributes::of_host(i.plan, &Proc::open()?)?;
+    if let Some(procfs) = i.procfs.as_ref().filter(|_| users) {
+        attributes::of_host(i.plan, procfs)?;
     }
     namespaces(target.init, i.plan)?;
     if users {
         middle::become_root()?;
     }
     proc::fork(0, None, true).step(Step::Clone)
+}
+
+fn cgroups(target: &Target<'_>, i: &Inheritance<'_>) -> Result<(), Fault> {
+    let plan = &i.plan.cgroup;
+    let place = target.place.as_ref().map(AsFd::as_fd);
+    match cgroup::join(plan, place, i.in_cgroup) {
+        Err(fault) if fault.errno() == Some(Errno::BUSY) && target.beside_init => {
+            let place = cgroup::place_of(plan, target.init.pid()).ok_or(fault)?;
+            cgroup::join(plan, Some(place.as_fd()), false)
+        }
+        joined => joined,
+    }
+}
+
+/// The host's, where the process could only have the one that the container has mounted, or none: before Linux 5.2; and
+/// in a user namespace, which gets no new one beside one that is masked. Its `self` is every process' own.
+fn procfs(plan: &Plan) -> Result<Option<Proc>, Fault> {
+    let own = Proc::can_be_private() && !plan.namespaces.new.has(NamespaceKind::User);
+    if own {
+        Ok(None)
+    } else {
+        Proc::open().map(Some)
+    }
 }
 
 fn only_ours(target: &Target<'_>, i: &Inheritance<'_>) -> Result<(), Fault> {
@@ -172,7 +198,7 @@ fn gone(errno: Errno) -> Fault {
     }
 }
 
-fn ended() -> Fault {
+pub(super) fn ended() -> Fault {
     Fault::rule(Step::JoinContainer, Rule::ExecStopped, At::Nothing)
 }
 
@@ -182,7 +208,10 @@ fn build(i: &mut Inheritance<'_>) -> Result<Built, Fault> {
     // The one in the middle says first who we are.
     i.wire.expect(Msg::Enter, &mut |_| ())?;
     init::session(plan)?;
-    let procfs = Proc::open()?;
+    let procfs = match i.procfs.take() {
+        Some(procfs) => procfs,
+        None => Proc::open()?,
+    };
     if plan.process.terminal {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let root = path::openat(path::cwd(), c"/", flags).step(Step::OpenTerminal)?;

@@ -72,7 +72,12 @@ pub fn exec(order: &mut ExecOrder) -> Result<i32, Fault> {
     let mut process = None;
     let master = match bring_up(order, terminal, &mut process) {
         Ok(master) => master,
-        Err(fault) => return Err(kill(process, fault)),
+        Err(fault) => {
+            let fault = kill(process, fault);
+            // Whatever came of it that the container has ended meanwhile.
+            let lives = order.init.is_the_one()?;
+            return Err(if lives { fault } else { enter::ended() });
+        }
     };
     match (process, signals) {
         (Some(process), Some(signals)) => {
@@ -146,6 +151,7 @@ fn clone(order: &mut ExecOrder, wire: Wire) -> Result<Init, Fault> {
             let target = Target {
                 init: &order.init,
                 place,
+                beside_init: order.beside_init,
             };
             let inherited = Inheritance {
                 args: order.args,
@@ -156,6 +162,7 @@ fn clone(order: &mut ExecOrder, wire: Wire) -> Result<Init, Fault> {
                 console: order.caller.take_console(),
                 preserve: order.preserve_fds,
                 in_cgroup: born,
+                procfs: None,
             };
             enter::main(target, inherited)
         }

@@ -48,6 +48,8 @@ pub(super) struct Inheritance<'j> {
     pub(super) preserve: u32,
     /// Born in the container's cgroup.
     pub(super) in_cgroup: bool,
+    /// The procfs for a process that could only have the container's.
+    pub(super) procfs: Option<Proc>,
 }
 
 /// Runs to the end of the process.

@@ -155,6 +155,7 @@ fn bring_up(
         console: order.caller.take_console(),
         preserve: order.preserve_fds,
         in_cgroup: false,
+        procfs: None,
     };
     // Where users are mapped, it enters them while it has the rights of the host.
     let early = plan.namespaces.own(NamespaceKind::User);

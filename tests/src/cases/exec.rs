@@ -323,7 +323,10 @@ fn filter(t: &T) {
             .run();
         assert_eq!(out.json()["errno"], "EBUSY", "{out:?}");
     }
-    assert_eq!(asleep(t).exec_report(&[])["seccomp"], "0");
+    // An older kernel is imitated by a filter.
+    if t.filter.is_none() {
+        assert_eq!(asleep(t).exec_report(&[])["seccomp"], "0");
+    }
     if !t.foreign() {
         let c = t
             .bundle()
