@@ -88,6 +88,16 @@ const LIMITS: &[(&str, usize, &str)] = &[
         "bytes of cgroup paths, mount points and controller names",
     ),
     (
+        "UNIT_BYTES",
+        32_768,
+        "bytes of the properties of a systemd unit",
+    ),
+    (
+        "CGROUP_LIMITS",
+        16_384,
+        "values for cgroup files, made of linux.resources",
+    ),
+    (
         "OPS",
         16_384,
         "mounts, devices, links, masks and read-only paths of the plan together",
@@ -180,6 +190,8 @@ macro_rules! table {
         pub(super) const TEXTS: &str = concat!($($text, "\n",)*);
     };
 }
+#[path = "src/error/features.rs"]
+mod features;
 #[path = "src/error/hints.rs"]
 mod hints;
 #[path = "src/error/places.rs"]
@@ -200,11 +212,17 @@ fn texts() {
         writeln!(table, "{words}").expect("string");
         writeln!(summaries, "{summary}").expect("string");
     }
+    // A template for all, and one for each size of huge pages.
+    let stats = include_str!("src/cli/stats.txt").trim().split("\n\n");
+    let stats: String = stats.map(|text| text.replace('\n', "") + "\n").collect();
     let tables = [
         ("Flags", summaries.as_str()),
+        ("Feature", features::TEXTS),
+        ("Forms", include_str!("src/plan/limits/forms.txt")),
         ("Hint", hints::TEXTS),
         ("Place", places::TEXTS),
         ("Rule", rules::TEXTS),
+        ("Stats", &stats),
         ("Step", steps::TEXTS),
         ("Errno", include_str!("src/say/errno.txt")),
         ("Limit", &limits),
@@ -274,6 +292,9 @@ fn watch() {
         "cli/features.txt",
         "cli/flags.txt",
         "cli/spec.txt",
+        "cli/stats.txt",
+        "error/features.rs",
+        "plan/limits/forms.txt",
         "error/hints.rs",
         "error/places.rs",
         "error/rules.rs",

@@ -12,7 +12,7 @@ use core::ffi::CStr;
 
 use rustix::fs::{CWD, FileType, OFlags};
 
-use crate::cgroup::{self, Layout, Manager};
+use crate::cgroup::{self, Layout, Manager, Policy};
 use crate::config::{self, Config, Pools};
 use crate::error::{At, Context, Fault, Place, Rule, Step};
 use crate::limits::{CONFIG_BYTES, ENV, Limit};
@@ -25,11 +25,11 @@ use crate::sys::path;
 use crate::sys::proc::working_directory;
 
 /// The document; only the pages that it fills are ever touched.
-static DOC: TakeOnce<[u8; CONFIG_BYTES]> = TakeOnce::new([0; CONFIG_BYTES]);
+pub(crate) static DOC: TakeOnce<[u8; CONFIG_BYTES]> = TakeOnce::new([0; CONFIG_BYTES]);
 /// The plan.
-static PLAN: TakeOnce<Plan> = TakeOnce::new(Plan::new());
+pub(crate) static PLAN: TakeOnce<Plan> = TakeOnce::new(Plan::new());
 /// The lists of config.json.
-static POOLS: TakeOnce<Pools> = TakeOnce::new(Pools::new());
+pub(crate) static POOLS: TakeOnce<Pools> = TakeOnce::new(Pools::new());
 /// The host's cgroup hierarchies.
 static LAYOUT: TakeOnce<Layout> = TakeOnce::new(Layout::new());
 /// Scratch of the plan.
@@ -54,6 +54,8 @@ pub struct Wanted {
     pub cgroup_manager: Manager,
     /// `--rootless`, or what we are.
     pub rootless: bool,
+    /// `--cgroup-policy`.
+    pub cgroup_policy: Option<Policy>,
 }
 
 /// A bundle that was read and planned.
@@ -120,6 +122,8 @@ fn make(
         seccomp_default: wanted.seccomp_default,
         cgroup_manager: manager(wanted, &config, layout),
         rootless: wanted.rootless,
+        uid: rustix::process::geteuid().as_raw(),
+        cgroup_policy: wanted.cgroup_policy,
     };
     let source = Source {
         config: &config,

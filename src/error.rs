@@ -33,6 +33,9 @@ pub enum Cause {
     Ended(u16),
     /// A deadline passed, in seconds.
     Timeout(u16),
+    /// A file of a cgroup is missing: what it belongs to; and the number of components in the path of the cgroup that
+    /// does not hand its controller down, 0 where nobody above has it.
+    Missing(Feature, u8),
 }
 
 /// The object a step was about. The offsets point into what the printing process has at hand.
@@ -63,6 +66,7 @@ impl Fault {
             Cause::Protocol(want, got) => (4, u16::from_le_bytes([want, got])),
             Cause::Ended(status) => (5, status),
             Cause::Timeout(seconds) => (6, seconds),
+            Cause::Missing(feature, levels) => (7, (feature as u16) << 8 | u16::from(levels)),
         };
         let word = (step as u64) << 55 | kind << 52 | u64::from(low) << 36 | at.to_bits();
         Self(NonZeroU64::new(word).unwrap_or(NonZeroU64::MAX))
@@ -85,6 +89,7 @@ impl Fault {
 
     /// Why.
     #[must_use]
+    #[inline(never)] // many callers
     pub fn cause(self) -> Cause {
         let low = u16::try_from(self.0.get() >> 36 & 0xffff).unwrap_or(0);
         let [first, second] = low.to_le_bytes();
@@ -95,6 +100,7 @@ impl Fault {
             4 => Some(Cause::Protocol(first, second)),
             5 => Some(Cause::Ended(low)),
             6 => Some(Cause::Timeout(low)),
+            7 => Feature::from_number(u16::from(second)).map(|it| Cause::Missing(it, first)),
             _ => None,
         };
         cause.unwrap_or(Cause::Rule(Rule::Never))
@@ -252,11 +258,13 @@ macro_rules! table {
     };
 }
 
+mod features;
 mod hints;
 pub mod packed;
 mod places;
 mod rules;
 mod steps;
+pub use features::Feature;
 pub use hints::Hint;
 pub use packed::Packed;
 pub use places::Place;
@@ -277,9 +285,44 @@ impl Step {
     }
 }
 
+impl Feature {
+    /// The one that a file of a cgroup belongs to.
+    #[must_use]
+    pub fn of(file: &[u8]) -> Self {
+        let fits = |feature: &Self| {
+            let mut name = file.iter().map(|byte| char::from(*byte));
+            let mut start = feature.text().take_while(|it| *it != ' ');
+            start.all(|it| name.next() == Some(it))
+        };
+        (0..)
+            .map_while(Self::from_number)
+            .find(fits)
+            .unwrap_or(Self::Other)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{At, Cause, Errno, Fault, Limit, Place, Rule, Step};
+    use super::{At, Cause, Errno, Fault, Feature, Limit, Place, Rule, Step};
+
+    #[test]
+    fn files_and_their_features() {
+        for (file, feature) in [
+            ("memory.max", Feature::Memory),
+            ("memory.swap.max", Feature::Swap),
+            ("memory.memsw.limit_in_bytes", Feature::MemSwap),
+            ("cpuset.cpus", Feature::Cpuset),
+            ("cpu.shares", Feature::Cpu),
+            ("cpu.max", Feature::CpuMax),
+            ("cpu.max.burst", Feature::CpuBurst),
+            ("io.bfq.weight", Feature::Io),
+            ("blkio.bfq.weight", Feature::BlkioWeight),
+            ("pids.max", Feature::Pids),
+            ("misc.max", Feature::Other),
+        ] {
+            assert_eq!(Feature::of(file.as_bytes()), feature, "{file}");
+        }
+    }
 
     #[test]
     fn bytes_round_trip() {
@@ -290,6 +333,7 @@ mod tests {
             Cause::Protocol(3, 250),
             Cause::Ended(0x8b00),
             Cause::Timeout(10),
+            Cause::Missing(Feature::Other, 255),
         ];
         let places = [
             At::Nothing,

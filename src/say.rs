@@ -13,10 +13,10 @@ pub mod object;
 pub use line::Line;
 
 use crate::config;
-use crate::error::{At, Cause, Errno, Fault, Step};
+use crate::error::{At, Cause, Errno, Fault, Feature, Rule, Step};
 use crate::hooks::SAID;
-use crate::plan::Scene;
 use crate::plan::op::describe;
+use crate::plan::{Plan, Scene};
 use crate::sys::file::{stderr, write_whole};
 use crate::sys::time;
 use core::ffi::CStr;
@@ -187,8 +187,10 @@ fn sentence(line: &mut Line<'_>, fault: Fault, scene: &Scene) {
         }
         (_, At::Byte(byte)) if !scene.document.is_empty() => {
             in_document(line, scene, byte);
-            if matches!(fault.cause(), Cause::Rule(_) | Cause::Limit(_)) {
-                return cause(line, fault);
+            match fault.cause() {
+                Cause::Rule(_) | Cause::Limit(_) => return cause(line, fault),
+                Cause::Missing(feature, levels) => return missing(line, feature, levels, scene),
+                _ => {}
             }
         }
         _ => {}
@@ -196,8 +198,23 @@ fn sentence(line: &mut Line<'_>, fault: Fault, scene: &Scene) {
     line.text("cannot ");
     line.characters(fault.step().text());
     object(line, fault.at(), scene);
+    if let (Step::SetLimit, At::Arena(at), Some(plan)) = (fault.step(), fault.at(), scene.plan) {
+        // The value stands behind the name.
+        let name = plan.arena.text_at(at).len();
+        let value = at.saturating_add(u32::try_from(name).unwrap_or(0));
+        line.text(" to ");
+        line.foreign(plan.arena.text_at(value.saturating_add(1)));
+    }
     line.text(": ");
-    cause(line, fault);
+    match fault.cause() {
+        Cause::Missing(feature, levels) => missing(line, feature, levels, scene),
+        Cause::Rule(Rule::SystemdRefused) => {
+            cause(line, fault);
+            line.text(": ");
+            line.foreign(scene.program);
+        }
+        _ => cause(line, fault),
+    }
     if fault.step().has_output() {
         output(line);
     }
@@ -310,12 +327,34 @@ fn cause(line: &mut Line<'_>, fault: Fault) {
             });
             line.number(u64::from(if signal == 0 { status >> 8 } else { signal }));
         }
+        Cause::Missing(..) => {}
         Cause::Timeout(seconds) => {
             line.text("not done within ");
             line.number(u64::from(seconds));
             line.text(" s");
         }
     }
+}
+
+/// What the kernel lacks, or which cgroup above the container's keeps it back.
+fn missing(line: &mut Line<'_>, feature: Feature, levels: u8, scene: &Scene) {
+    let name = feature.text().take_while(|it| *it != ' ');
+    if levels == 0 {
+        line.text("there is no ");
+        line.characters(name);
+        line.text(" here, which needs");
+        return line.characters(feature.text().skip_while(|it| *it != ' '));
+    }
+    line.text("the controller ");
+    line.characters(name.take_while(|it| *it != '.'));
+    line.text(" is not in cgroup.subtree_control of ");
+    let cgroup = scene.plan.map_or(&b""[..], Plan::cgroup_v2);
+    let mut slashes = 0;
+    let end = cgroup.iter().position(|byte| {
+        slashes += u32::from(*byte == b'/');
+        slashes > u32::from(levels)
+    });
+    line.foreign(end.and_then(|end| cgroup.get(..end)).unwrap_or(cgroup));
 }
 
 /// `EINVAL invalid argument`.

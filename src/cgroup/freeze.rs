@@ -1,10 +1,66 @@
-//! Whether a container is frozen; freezing is here only to kill a v1 cgroup that forks faster than it is killed.
+//! The freezer: `pause`, `resume`, and holding still what forks faster than it is killed.
 #![forbid(unsafe_code)]
 
-use super::{Kinds, Record, io};
-use crate::error::Errno;
-use crate::sys::BorrowedFd;
+use super::{Kinds, Record, io, remove};
+use crate::error::{At, Cause, Context, Errno, Fault, Feature, Place, Step};
+use crate::sys::{AsFd, BorrowedFd, time};
 use crate::text::pieces;
+
+/// Seconds that processes may take to freeze: one in an uninterruptible sleep does so behind it.
+const PATIENCE: u16 = 10;
+
+/// Freezes the container or thaws it, and waits until that is done; where it cannot be frozen it is thawed again.
+///
+/// # Errors
+///
+/// No freezer; a timeout.
+pub fn freeze(record: &Record, frozen: bool) -> Result<(), Fault> {
+    let missing = |feature| {
+        let at = At::Place(Place::CgroupRoot);
+        Fault::placed(Step::Freeze, Cause::Missing(feature, 0), at)
+    };
+    let rows = || record.hierarchies.iter().filter(|row| row.inode != 0);
+    let v1 = rows().find(|row| row.kinds.has(Kinds::FREEZER));
+    let row = v1.or_else(|| rows().find(|row| row.kinds.has(Kinds::UNIFIED)));
+    let row = row.ok_or(missing(Feature::Freezer))?;
+    let dir = io::open_dir(row.dir).step_at(Step::Freeze, row.at)?;
+    let start = time::monotonic();
+    let mut pause = 1;
+    loop {
+        // Again each time: a v1 process that was forked meanwhile keeps the state at FREEZING for good.
+        match set(dir.as_fd(), row.kinds, frozen) {
+            Err(Errno::NOENT) => return Err(missing(Feature::CgroupFreeze)),
+            done => done.step_at(Step::Freeze, row.at)?,
+        }
+        if is_settled(dir.as_fd(), row.kinds, frozen) {
+            return Ok(());
+        }
+        if time::monotonic().saturating_sub(start) > u64::from(PATIENCE) * 1_000_000_000 {
+            let _ = set(dir.as_fd(), row.kinds, false);
+            return Err(Fault::placed(
+                Step::Freeze,
+                Cause::Timeout(PATIENCE),
+                row.at,
+            ));
+        }
+        remove::wait(&row, pause);
+        pause = (pause * 2).min(20);
+    }
+}
+
+/// Whether all processes are as they are to be.
+fn is_settled(dir: BorrowedFd<'_>, kinds: Kinds, frozen: bool) -> bool {
+    let mut text = [0; 128];
+    if !frozen {
+        return !is_frozen(dir, kinds);
+    }
+    let (file, line) = if kinds.has(Kinds::UNIFIED) {
+        (c"cgroup.events", &b"frozen 1"[..])
+    } else {
+        (c"freezer.state", &b"FROZEN"[..])
+    };
+    io::read_small(dir, file, &mut text).is_ok_and(|text| has_line(text, line))
+}
 
 /// Whether the container's cgroup is frozen or about to be. A cgroup that is gone, or has no freezer, is not.
 #[must_use]
@@ -16,7 +72,7 @@ pub fn frozen(record: &Record) -> bool {
         .filter(|row| freezer(row.kinds))
         .any(|row| {
             let dir = io::open_dir(row.dir);
-            dir.is_ok_and(|dir| is_frozen(crate::sys::AsFd::as_fd(&dir), row.kinds))
+            dir.is_ok_and(|dir| is_frozen(dir.as_fd(), row.kinds))
         })
 }
 

@@ -9,25 +9,34 @@
 //! Hybrid hosts (v1 hierarchies and an empty v2 one beside them) count as v1; the v2 hierarchy is then one more row.
 #![forbid(unsafe_code)]
 
+mod bus;
+pub mod dbus;
 pub mod devices;
 mod discover;
 mod freeze;
 mod hierarchies;
 mod io;
 mod join;
+pub mod limits;
 mod prepare;
 mod record;
 mod remove;
+mod stat;
+mod systemd;
 mod v1;
 mod v2;
 mod walk;
 
+pub use bus::{bus, refusal};
 pub use discover::{can_make, discover};
-pub use freeze::frozen;
+pub use freeze::{freeze, frozen};
 pub use hierarchies::{Hierarchies, Hierarchy, Kinds};
 pub use join::{aim, join, place, place_of};
-pub use prepare::{begin, enter, finish};
-pub use remove::{kill, remove};
+pub use limits::Policy;
+pub use prepare::{begin, change, enter, finish, memory_limit};
+pub use remove::{kill, processes, remove, signal};
+pub use stat::{OomWatch, oom_kills, read};
+pub use systemd::{Unit, UnitPlan};
 
 /// Which cgroup interface the host offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,6 +107,12 @@ pub struct CgroupPlan {
     pub fold: devices::Fold,
     /// The rules for v2, when `devices` says so.
     pub program: devices::Program,
+    /// What is written to the cgroups.
+    pub limits: limits::Limits,
+    /// To whom the v2 cgroup is given.
+    pub owner: Option<u32>,
+    /// What systemd is asked for.
+    pub unit: UnitPlan,
 }
 
 /// How device rules are applied.
@@ -124,6 +139,9 @@ impl CgroupPlan {
             rules: heapless::Vec::new(),
             fold: devices::Fold::new(),
             program: devices::Program::new(),
+            limits: limits::Limits::new(),
+            owner: None,
+            unit: UnitPlan::new(),
         }
     }
 }
@@ -142,6 +160,12 @@ pub struct Record {
     pub mode: Mode,
     /// The container's cgroups.
     pub hierarchies: Hierarchies,
+    /// systemd's part in them.
+    pub unit: Unit,
+    /// The socket of the bus, where it is not in its usual place.
+    pub bus: Option<&'static [u8]>,
+    /// systemd has made the unit for this very process.
+    started: bool,
     /// This very process has made them.
     fresh: bool,
 }
@@ -153,6 +177,9 @@ impl Record {
         Self {
             mode: Mode::None,
             hierarchies: Hierarchies::new(),
+            unit: Unit::None,
+            bus: None,
+            started: false,
             fresh: false,
         }
     }

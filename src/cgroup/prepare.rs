@@ -7,12 +7,16 @@
 #![forbid(unsafe_code)]
 
 use super::freeze::{self, has_line};
-use super::{CgroupPlan, Devices, Hierarchy, Kinds, Mode, Record, io, remove, v1, v2};
+use super::{
+    CgroupPlan, Devices, Hierarchy, Kinds, Mode, Record, Unit, io, remove, systemd, v1, v2,
+};
 use crate::error::{Context, Errno, Fault, Rule, Step};
 use crate::fs::later::Later;
+use crate::plan::arena::Arena;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd};
-use crate::text::pieces;
+use crate::text::{number, pieces};
 use rustix::fs::{AtFlags, CWD, Mode as Bits, mkdirat, statat};
+use rustix::process::Pid;
 
 /// Anyone may look into a new cgroup; only its owner writes.
 const DIRECTORY: Bits = Bits::from_raw_mode(0o755);
@@ -27,18 +31,23 @@ const DIRECTORY: Bits = Bits::from_raw_mode(0o755);
 /// That of `store`; the kernel's, at the name of the directory; a cgroup that has processes or is frozen.
 pub fn begin(
     plan: &CgroupPlan,
+    arena: &Arena,
     record: &mut Record,
     store: &mut dyn FnMut(&Record) -> Result<(), Fault>,
+    warn: &mut dyn FnMut(Fault),
 ) -> Result<Option<OwnedFd>, Fault> {
     intend(plan, record);
+    plan.limits.warn_of_refused(warn);
     store(record)?;
     record.fresh = true;
     for n in 0..record.hierarchies.len() {
         record.hierarchies.mark(n, 0, 0);
     }
     let mut birthplace = None;
-    for (n, row) in rows(plan, true) {
-        match make(plan, &row, n, record) {
+    // That is made by systemd.
+    let ours = plan.unit.kind == Unit::None;
+    for (n, row) in rows(plan, true).filter(|_| ours) {
+        match make(plan, arena, (n, &row), record, warn) {
             Ok(dir) => birthplace = dir,
             // Beside v1 it is a convenience (cgroup.kill, systemd's view), unless it restricts the devices.
             Err(_) if plan.mode == Mode::V1 && plan.devices != Devices::Program => {}
@@ -48,14 +57,28 @@ pub fn begin(
     Ok(birthplace)
 }
 
-/// Makes the v1 cgroups, and completes the record.
+/// Makes the v1 cgroups, or has systemd make them for the process, and completes the record.
 ///
 /// # Errors
 ///
 /// As [`begin`].
-pub fn finish(plan: &CgroupPlan, record: &mut Record) -> Result<(), Fault> {
-    for (n, row) in rows(plan, false) {
-        make(plan, &row, n, record).map_err(|fault| fault.or_at(row.at))?;
+pub fn finish(
+    plan: &CgroupPlan,
+    arena: &Arena,
+    record: &mut Record,
+    pid: Option<Pid>,
+    warn: &mut dyn FnMut(Fault),
+) -> Result<(), Fault> {
+    let ours = plan.unit.kind == Unit::None;
+    if let Some(pid) = pid.filter(|_| !ours) {
+        systemd::start(plan, record, pid)?;
+        record.started = true;
+    }
+    for (n, row) in plan.hierarchies.iter().enumerate() {
+        // The v2 cgroup of ours is there already.
+        if !ours || !row.kinds.has(Kinds::UNIFIED) {
+            make(plan, arena, (n, &row), record, warn).map_err(|fault| fault.or_at(row.at))?;
+        }
     }
     Ok(())
 }
@@ -64,6 +87,48 @@ pub(super) fn rows(plan: &CgroupPlan, v2: bool) -> impl Iterator<Item = (usize, 
     let wanted = move |row: &Hierarchy<'_>| row.kinds.has(Kinds::UNIFIED) == v2;
     let rows = plan.hierarchies.iter().enumerate();
     rows.filter(move |(_, row)| wanted(row))
+}
+
+/// Writes other limits to cgroups that are there.
+///
+/// # Errors
+///
+/// As [`begin`].
+pub fn change(
+    plan: &CgroupPlan,
+    arena: &Arena,
+    record: &Record,
+    warn: &mut dyn FnMut(Fault),
+) -> Result<(), Fault> {
+    plan.limits.warn_of_refused(warn);
+    if record.unit != Unit::None {
+        systemd::change(plan, record)?;
+    }
+    for (n, row) in plan.hierarchies.iter().enumerate() {
+        if plan.limits.has(n) {
+            let dir = io::open_dir(row.dir).step(Step::FindContainer)?;
+            plan.limits.apply(arena, n, &row, dir.as_fd(), warn)?;
+        }
+    }
+    Ok(())
+}
+
+/// The memory limit of a v2 cgroup; −1 for none.
+#[must_use]
+pub fn memory_limit(record: &Record) -> Option<i64> {
+    let row = record
+        .hierarchies
+        .iter()
+        .find(|row| row.kinds.has(Kinds::UNIFIED))?;
+    let mut text = [0; 32];
+    let dir = io::open_dir(row.dir).ok()?;
+    match io::read_small(dir, c"memory.max", &mut text)
+        .ok()?
+        .trim_ascii()
+    {
+        b"max" => Some(-1),
+        digits => i64::try_from(number(digits, 10)?).ok(),
+    }
 }
 
 /// Puts the calling process, which must have one thread, into its cgroups. `born` when clone3 has put it into the v2
@@ -94,6 +159,7 @@ pub fn enter(plan: &CgroupPlan, born: bool) -> Result<(), Fault> {
 /// are none yet.
 pub(super) fn intend(plan: &CgroupPlan, record: &mut Record) {
     record.mode = plan.mode;
+    record.unit = plan.unit.kind;
     record.hierarchies.copy_from(&plan.hierarchies);
     let exists = |path: &[u8]| statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).is_ok();
     // One look at the first hierarchy tells of all, as a rule; a wrong guess is put right when the directory is made.
@@ -121,20 +187,26 @@ pub(super) fn parent(path: &[u8]) -> Option<&[u8]> {
     path.get(..path.iter().rposition(|byte| *byte == b'/')?)
 }
 
-/// Makes one directory, restricts its devices where that is its part, and notes it in the record. Gives the directory
-/// of a v2 hierarchy.
+/// Makes one directory, restricts its devices where that is its part, sets its limits, and notes it in the record.
+/// Gives the directory of a v2 hierarchy.
 fn make(
     plan: &CgroupPlan,
-    row: &Hierarchy<'_>,
-    n: usize,
+    arena: &Arena,
+    (n, row): (usize, &Hierarchy<'_>),
     record: &mut Record,
+    warn: &mut dyn FnMut(Fault),
 ) -> Result<Option<OwnedFd>, Fault> {
     let is_v2 = row.kinds.has(Kinds::UNIFIED);
-    let made = directory(row, plan.mode == Mode::V2).step(Step::MakeCgroup)?;
+    let mut made = directory(row, plan.mode == Mode::V2).step(Step::MakeCgroup)?;
+    if plan.unit.kind != Unit::None {
+        // By systemd, with the process in it.
+        made = made.max(1);
+    }
     record.hierarchies.mark(n, made, 0);
     let lists = plan.devices == Devices::Lists && row.kinds.has(Kinds::DEVICES);
     let program = plan.devices == Devices::Program && is_v2;
-    let dir = if is_v2 || lists || made == 0 {
+    let limits = plan.limits.has(n);
+    let dir = if is_v2 || lists || limits || made == 0 {
         Some(io::open_dir(row.dir).step(Step::MakeCgroup)?)
     } else {
         None
@@ -146,13 +218,24 @@ fn make(
         if lists {
             v1::device_rules(dir.as_fd(), &plan.fold).step(Step::SetDevices)?;
         }
+        if plan.mode == Mode::V2 {
+            v2::ensure_domain(dir.as_fd(), plan.limits.need_domain(arena))
+                .map_err(|fault| fault.or_at(row.at))?;
+        }
+        if let Some(owner) = plan.owner.filter(|_| is_v2) {
+            v2::delegate(dir.as_fd(), owner).step_at(Step::DelegateCgroup, row.at)?;
+        }
         if program {
-            v2::device_program(dir.as_fd(), plan.program.words(), made > 0)
-                .step(Step::SetDevices)?;
+            let attached = v2::device_program(dir.as_fd(), plan.program.words(), made > 0);
+            let attached = attached.step_at(Step::SetDevices, row.at);
+            plan.limits.settle(attached, warn)?;
         }
     }
     if row.kinds.has(Kinds::CPUSET) {
         fill_cpusets(row, made).step(Step::SetCpuset)?;
+    }
+    if let Some(dir) = dir.as_ref().filter(|_| limits) {
+        plan.limits.apply(arena, n, row, dir.as_fd(), warn)?;
     }
     let inode = io::inode_at(row.dir).step(Step::MakeCgroup)?;
     record.hierarchies.mark(n, made, inode);

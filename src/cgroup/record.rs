@@ -5,9 +5,10 @@
 //! the numbers decide what is killed and removed.
 #![forbid(unsafe_code)]
 
-use super::{Hierarchies, Mode, Record};
+use super::{Hierarchies, Mode, Record, Unit};
 use crate::limits::CGROUP_BYTES;
 use crate::sys::memory::TakeOnce;
+use crate::text::cut;
 use crate::text::{number, pieces};
 
 /// Decoded fields of one line, on their way into the list.
@@ -62,6 +63,11 @@ impl Record {
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         let mut sink = Sink { buffer, used: 0 };
         sink.put(name(self.mode))?;
+        sink.put(match self.unit {
+            Unit::None => b"",
+            Unit::Scope => b" scope",
+            Unit::Slice => b" slice",
+        })?;
         sink.put(b"\n")?;
         for row in self.hierarchies.iter() {
             for field in [row.controllers, row.mount, row.path] {
@@ -88,7 +94,13 @@ impl Record {
     fn decode_with(&mut self, text: &[u8], fields: &mut [u8]) -> Option<()> {
         let lines = text.strip_suffix(b"\n")?;
         let mut lines = pieces(lines, b'\n');
-        let mode = lines.next()?;
+        let (mode, unit) = cut(lines.next()?, b' ');
+        self.unit = match unit {
+            b"scope" => Unit::Scope,
+            b"slice" => Unit::Slice,
+            b"" => Unit::None,
+            _ => return None,
+        };
         let modes = [Mode::None, Mode::V1, Mode::V2];
         self.mode = modes.into_iter().find(|it| name(*it) == mode)?;
         self.hierarchies.clear();

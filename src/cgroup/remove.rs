@@ -5,11 +5,12 @@
 #![forbid(unsafe_code)]
 
 use super::prepare::parent;
-use super::{Hierarchy, Kinds, Record, freeze, io, walk};
+use super::{Hierarchy, Kinds, Record, Unit, freeze, io, systemd, walk};
 use crate::error::{Cause, Context, Errno, Fault, Rule, Step};
-use crate::sys::{AsFd, OwnedFd, time};
+use crate::sys::{AsFd, OwnedFd, pidfd, time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, unlinkat};
+use rustix::process::Pid;
 
 /// Seconds that killed processes get to be gone: one in an uninterruptible sleep may stay.
 const PATIENCE: u16 = 10;
@@ -41,10 +42,15 @@ pub fn remove(record: &Record) -> Result<(), Fault> {
             busy |= bit(n);
         }
     }
-    if busy == 0 {
+    if busy != 0 {
+        insist(record, busy)?;
+    }
+    // A unit that was only intended may be another's of this name; one of ours goes with its last process.
+    let made = record.started || record.hierarchies.iter().any(|row| row.inode != 0);
+    if record.unit == Unit::None || !made {
         return Ok(());
     }
-    insist(record, busy)
+    systemd::stop(record)
 }
 
 fn bit(n: usize) -> u64 {
@@ -165,9 +171,8 @@ fn clear(row: &Hierarchy<'_>) -> Result<Left, Errno> {
     attempt(row, false)
 }
 
-/// Waits until the cgroup may be empty: for its events on v2, which end with the last process; else `pause`
-/// milliseconds.
-fn wait(row: &Hierarchy<'_>, pause: i64) {
+/// Waits until the cgroup may have become empty or frozen: for its events on v2, or for `pause` milliseconds.
+pub(super) fn wait(row: &Hierarchy<'_>, pause: i64) {
     let events = if row.kinds.has(Kinds::UNIFIED) {
         let dir = io::open_dir(row.dir);
         dir.and_then(|dir| io::open(&dir, c"cgroup.events")).ok()
@@ -202,17 +207,52 @@ pub fn kill(record: &Record) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Sends a signal to every process of the container, held still by the freezer meanwhile unless it is paused anyway.
+///
+/// # Errors
+///
+/// The kernel's; none for what is gone.
+pub fn signal(record: &Record, signal: u32) -> Result<(), Fault> {
+    let frozen = freeze::frozen(record);
+    let held = !frozen && freeze::freeze(record, true).is_ok();
+    let mut send = |pid: Pid| {
+        let _ = pidfd::kill(pid.as_raw_nonzero().get().unsigned_abs(), signal);
+    };
+    let sent = processes(record, &mut send);
+    if held {
+        freeze::freeze(record, false)?;
+    }
+    sent
+}
+
+/// Tells every process of the container, those in cgroups that it made below its own included; never the runtime.
+///
+/// # Errors
+///
+/// The kernel's; none for what is gone.
+pub fn processes(record: &Record, each: &mut dyn FnMut(Pid)) -> Result<(), Fault> {
+    // They are the same in all hierarchies; v1's come first, in which a process cannot be hidden by threads.
+    let Some(row) = record.hierarchies.iter().find(|row| row.inode != 0) else {
+        return Ok(());
+    };
+    match io::open_dir(row.dir).and_then(|dir| walk::each_process(&dir, each)) {
+        Ok(()) | Err(Errno::NOENT | Errno::NODEV) => Ok(()),
+        Err(errno) => Err(errno).step_at(Step::FindProcesses, row.at),
+    }
+}
+
 /// All at once by cgroup.kill (v2, 5.14); else held still by the freezer, so that none is forked meanwhile.
 fn kill_in(dir: &OwnedFd, kinds: Kinds) -> Result<(), Errno> {
     if kinds.has(Kinds::UNIFIED) {
         match io::write(dir, c"cgroup.kill", b"1") {
-            Err(Errno::NOENT) => {}
+            // A threaded cgroup does not take it.
+            Err(Errno::NOENT | Errno::OPNOTSUPP) => {}
             other => return other,
         }
     }
     let freezes = kinds.has(Kinds::UNIFIED) || kinds.has(Kinds::FREEZER);
     let held = freezes && freeze::set(dir.as_fd(), kinds, true).is_ok();
-    let killed = walk::kill_tree(dir);
+    let killed = walk::each_process(dir, &mut walk::end);
     // A frozen v1 process takes its SIGKILL when it is thawed; a container that was paused before ends as well.
     if held {
         freeze::set(dir.as_fd(), kinds, false)?;

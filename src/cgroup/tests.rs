@@ -6,10 +6,13 @@ use super::{
     remove,
 };
 use crate::error::{Cause, Errno, Rule};
+use crate::plan::arena::Arena;
 use crate::sys::proc::{Fork, exit, fork};
 use crate::sys::{AsFd, OwnedFd};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::path::Path;
+
+static ARENA: Arena = Arena::new();
 
 /// A host, a plan for a cgroup of this name, and its record.
 struct Way {
@@ -54,10 +57,22 @@ impl Way {
     }
 
     fn prepare(&mut self) -> Result<(), Cause> {
-        let begun = begin(&self.plan, &mut self.record, &mut |_| Ok(()));
+        let begun = begin(
+            &self.plan,
+            &ARENA,
+            &mut self.record,
+            &mut |_| Ok(()),
+            &mut |_| (),
+        );
         let done = begun.and_then(|birthplace| {
             self.birthplace = birthplace;
-            finish(&self.plan, &mut self.record)
+            finish(
+                &self.plan,
+                &ARENA,
+                &mut self.record,
+                Some(rustix::process::getpid()),
+                &mut |_| (),
+            )
         });
         done.map_err(|fault| {
             remove(&self.record).unwrap();

@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::io;
-use crate::error::Errno;
+use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, bpf};
+use rustix::fs::{AtFlags, CWD, Uid, chownat};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Enables for the children of a cgroup every controller that it has: as far as it goes. A cgroup with processes in it
@@ -33,15 +34,58 @@ pub(super) fn enable_controllers(dir: BorrowedFd<'_>) {
     let Ok(file) = io::open_to_write(dir, c"cgroup.subtree_control") else {
         return;
     };
-    if io::put(&file, &line).is_err() {
+    match io::put(&file, &line) {
+        // It has processes. Those controllers that could be had nevertheless would make a threaded domain of it.
+        Ok(()) | Err(Errno::BUSY) => {}
         // One that cannot be had must not take the others with it.
-        for word in line.split_inclusive(|byte| *byte == b' ') {
-            let _ = io::put(&file, word);
+        Err(_) => {
+            for word in line.split_inclusive(|byte| *byte == b' ') {
+                let _ = io::put(&file, word);
+            }
         }
     }
 }
 
-fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// A cgroup below a threaded one can hold no process until it is threaded, too; it can then have no controller that
+/// needs a domain.
+pub(super) fn ensure_domain(dir: BorrowedFd<'_>, needed: bool) -> Result<(), Fault> {
+    let mut text = [0; 32];
+    // The root has no such file.
+    let kind = match io::read_small(dir, c"cgroup.type", &mut text) {
+        Err(Errno::NOENT) => return Ok(()),
+        kind => kind.step(Step::MakeCgroup)?.trim_ascii(),
+    };
+    if kind != b"domain invalid" {
+        return Ok(());
+    }
+    if needed {
+        return Err(Fault::rule(
+            Step::MakeCgroup,
+            Rule::ThreadedCgroup,
+            At::Nothing,
+        ));
+    }
+    io::write(dir, c"cgroup.type", b"threaded").step(Step::MakeCgroup)
+}
+
+/// Gives a cgroup to a user, who may then make others below it: the directory, and the files that the kernel names.
+pub(super) fn delegate(dir: BorrowedFd<'_>, owner: u32) -> Result<(), Errno> {
+    let mut text = [0; 1024];
+    let listed = io::read_small(CWD, c"/sys/kernel/cgroup/delegate", &mut text);
+    // Before 4.15 the kernel does not say.
+    let names = listed.unwrap_or(b"cgroup.procs\ncgroup.subtree_control\ncgroup.threads");
+    let owner = Some(Uid::from_raw(owner));
+    for name in [&b"."[..]].into_iter().chain(words(names)) {
+        match chownat(dir, name, owner, None, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// The words of a file.
+pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let blank = |byte: &u8| byte.is_ascii_whitespace();
     text.split(blank).filter(|word| !word.is_empty())
 }

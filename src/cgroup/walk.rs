@@ -4,24 +4,30 @@
 use super::io;
 use crate::error::Errno;
 use crate::sys::{AsFd, OwnedFd, path};
+use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir, unlinkat};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
-/// Levels that [`kill_tree`] goes down; deeper ones are reached by [`prune`].
+/// Levels that [`each_process`] goes down; deeper ones are reached by [`prune`].
 const DEPTH: u32 = 24;
 /// Levels that [`prune`] goes down at most. The kernel's own path limit is far below.
 const LEVELS: u32 = 4096;
 /// Room for directory entries: one with the longest name takes 280 bytes.
 const ENTRIES: usize = 512;
 
-/// Sends SIGKILL to every process in the directory and those below it.
-pub(super) fn kill_tree(dir: &OwnedFd) -> Result<(), Errno> {
-    kill_level(dir, DEPTH)
+/// Calls `each` for every process in the directory and those below it, never for the runtime itself.
+pub(super) fn each_process(dir: &OwnedFd, each: &mut dyn FnMut(Pid)) -> Result<(), Errno> {
+    each_below(dir, DEPTH, each)
 }
 
-fn kill_level(dir: &OwnedFd, depth: u32) -> Result<(), Errno> {
-    kill_here(dir)?;
+/// Ends a process.
+pub(super) fn end(pid: Pid) {
+    let _ = kill_process(pid, Signal::KILL);
+}
+
+fn each_below(dir: &OwnedFd, depth: u32, each: &mut dyn FnMut(Pid)) -> Result<(), Errno> {
+    each_here(dir, each)?;
     let Some(depth) = depth.checked_sub(1) else {
         return Ok(());
     };
@@ -34,7 +40,7 @@ fn kill_level(dir: &OwnedFd, depth: u32) -> Result<(), Errno> {
             continue;
         }
         match io::open_dir_at(dir, entry.file_name()) {
-            Ok(child) => kill_level(&child, depth)?,
+            Ok(child) => each_below(&child, depth, each)?,
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),
         }
@@ -42,9 +48,17 @@ fn kill_level(dir: &OwnedFd, depth: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Sends SIGKILL to the processes of one cgroup, never to the runtime itself.
-fn kill_here(dir: &OwnedFd) -> Result<(), Errno> {
-    let file = match io::open(dir, c"cgroup.procs") {
+/// The processes of one cgroup.
+fn each_here(dir: &OwnedFd, each: &mut dyn FnMut(Pid)) -> Result<(), Errno> {
+    match numbers(dir, c"cgroup.procs", each) {
+        // A threaded v2 cgroup has threads, whose numbers do as well to signal a process by.
+        Err(Errno::OPNOTSUPP) => numbers(dir, c"cgroup.threads", each),
+        read => read,
+    }
+}
+
+fn numbers(dir: &OwnedFd, file: &CStr, each: &mut dyn FnMut(Pid)) -> Result<(), Errno> {
+    let file = match io::open(dir, file) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(errno),
@@ -54,8 +68,7 @@ fn kill_here(dir: &OwnedFd) -> Result<(), Errno> {
     let mut number = 0_i32;
     loop {
         let n = match rustix::io::read(&file, &mut buffer) {
-            // A threaded v2 cgroup lists its processes in the cgroup above.
-            Ok(0) | Err(Errno::NODEV | Errno::OPNOTSUPP) => return Ok(()),
+            Ok(0) | Err(Errno::NODEV) => return Ok(()),
             Ok(n) => n,
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(errno),
@@ -69,7 +82,7 @@ fn kill_here(dir: &OwnedFd) -> Result<(), Errno> {
                 None => {
                     // 0 is a process outside of this pid namespace.
                     if let Some(pid) = Pid::from_raw(number).filter(|pid| *pid != own) {
-                        let _ = kill_process(pid, Signal::KILL);
+                        each(pid);
                     }
                     number = 0;
                 }
@@ -97,7 +110,7 @@ pub(super) fn prune(top: &OwnedFd, kill: bool) -> Result<(), Errno> {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(Errno::BUSY | Errno::NOTEMPTY) => {
                 if kill {
-                    kill_here(&dir)?;
+                    each_here(&dir, &mut end)?;
                 }
                 return Ok(());
             }

@@ -43,6 +43,7 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
         seccomp_default: parsed.is_on("seccomp-default"),
         cgroup_manager: call.cgroup_manager,
         rootless: call.rootless,
+        cgroup_policy: call.cgroup_policy,
     };
     let bundle = bundle::open(&wanted, &mut call.voice.scene)?;
     let mut warn = |fault| call.voice.warning_about(id.to_bytes(), fault);

@@ -40,7 +40,7 @@ pub(super) fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
     let mut text = [0; 36];
     let boot = boot(&mut text)?;
     let buffer = buffer().ok_or(never)?;
-    let (cgroups, record) = match dir.load(buffer) {
+    let (mut cgroups, record) = match dir.load(buffer) {
         Ok(record) => {
             let status = status(&dir, record, boot)?;
             if !force && matches!(status, Status::Running | Status::Paused) {
@@ -69,7 +69,8 @@ pub(super) fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
         },
         Err(fault) => return Err(fault),
     };
-    if let Some(cgroups) = &cgroups {
+    if let Some(cgroups) = &mut cgroups {
+        cgroups.bus = cgroup::bus(call.args);
         cgroup::remove(cgroups)?;
     }
     dir.discard()?;

@@ -242,10 +242,13 @@ impl Parsed {
 
     /// The value of a flag.
     pub(super) fn value(&self, name: &str) -> Option<&'static CStr> {
-        self.given
-            .iter()
-            .find(|given| given.name == name.as_bytes())?
-            .value
+        self.value_of(name.as_bytes())
+    }
+
+    /// The same for a name as bytes.
+    #[inline(never)] // many callers
+    pub(super) fn value_of(&self, name: &[u8]) -> Option<&'static CStr> {
+        self.given.iter().find(|given| given.name == name)?.value
     }
 
     /// Whether a flag is there, be it a switch that is off.

@@ -36,18 +36,23 @@ pub(super) fn kill(call: &Call) -> Result<i32, Fault> {
     let mut text = [0; 36];
     let boot = boot(&mut text)?;
     let sent = match record.find_init(boot)? {
+        // It is one of them.
+        Some(_) if all && !record.cgroup().starts_with(b"none") => Ok(()),
         Some(init) => send(&init, signal),
         None => Err(Fault::rule(Step::Signal, Rule::NotRunning, At::Nothing)),
     };
     // Without a pid namespace of its own the end of its init ends nobody else.
-    if signal == KILL
-        && !record.own_pid_namespace()
-        && (sent.is_ok() || all)
+    let everybody = all || signal == KILL && !record.own_pid_namespace() && sent.is_ok();
+    if everybody
+        && signal != 0
         && record.boot() == boot
         && let Some(cgroups) = CGROUPS.take()
         && cgroups.decode(record.cgroup()).is_some()
     {
-        cgroup::kill(cgroups)?;
+        match signal {
+            KILL => cgroup::kill(cgroups)?,
+            signal => cgroup::signal(cgroups, signal)?,
+        }
     }
     match sent {
         Err(fault) if all && fault.cause() == Cause::Rule(Rule::NotRunning) => Ok(0),

@@ -4,8 +4,10 @@
 //! command line that makes no sense is noted in what was parsed.
 #![forbid(unsafe_code)]
 
+mod alive;
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod flags;
@@ -13,13 +15,15 @@ mod help;
 mod kill;
 mod layout;
 mod list;
+mod ps;
 mod spec;
 mod start;
 mod state;
+mod update;
 mod wait;
 
-use crate::cgroup::Manager;
-use crate::error::Fault;
+use crate::cgroup::{self, Manager, Policy};
+use crate::error::{Cause, Fault, Rule};
 use crate::plan::Scene;
 use crate::say::{LogFormat, Voice};
 use crate::state::is_rootless;
@@ -39,7 +43,8 @@ const SIGPIPE: i32 = 13;
 const SIGXFSZ: i32 = 25;
 
 /// The verbs that have a file of their own, in the order of `run_verb`.
-const VERBS: &str = "create run start state kill delete list spec features exec wait";
+const VERBS: &str =
+    "create run start state kill delete list spec features exec wait pause resume update events ps";
 
 /// The command line, as far as it has been taken apart.
 struct Call {
@@ -52,6 +57,8 @@ struct Call {
     /// `--rootless`, or what we are: cgroups are done without where they are not ours to make, and devices are not
     /// restricted but by who we are.
     rootless: bool,
+    /// `--cgroup-policy`.
+    cgroup_policy: Option<Policy>,
     /// The flags and operands of the verb; before it is known, the options before it.
     parsed: Parsed,
     /// The first operand: the name of the container. The table demands it where a verb asks for it.
@@ -70,6 +77,7 @@ pub fn main(args: Args) -> i32 {
         root: None,
         cgroup_manager: Manager::Cgroupfs,
         rootless: false,
+        cgroup_policy: None,
         parsed: Parsed::new(args),
         id: c"",
         voice: Voice {
@@ -96,6 +104,9 @@ pub fn main(args: Args) -> i32 {
         return wrong_usage(&mut call, &top);
     }
     after_options(&mut call, &top).unwrap_or_else(|fault| {
+        if fault.cause() == Cause::Rule(Rule::SystemdRefused) {
+            call.voice.scene.program = cgroup::refusal();
+        }
         call.voice.failure(fault);
         FAILED
     })
@@ -125,6 +136,19 @@ fn before_verb(call: &mut Call, top: &Row) -> Option<()> {
         1 => Manager::Systemd,
         _ => Manager::Disabled,
     };
+    let policy = options.choice(
+        "cgroup-policy",
+        "strict best-effort",
+        "strict or best-effort",
+    )?;
+    if options.value("cgroup-policy").is_some() {
+        let effort = policy == 1;
+        call.cgroup_policy = Some(if effort {
+            Policy::BestEffort
+        } else {
+            Policy::Strict
+        });
+    }
     call.root = options.value("root");
     let rootless = options.value("rootless").unwrap_or(c"auto");
     call.rootless = match place(BOOLEANS, rootless.to_bytes()) {
@@ -182,6 +206,11 @@ fn run_verb(call: &mut Call, section: &Row) -> Result<i32, Fault> {
         Some(8) => features::features(call),
         Some(9) => exec::exec(call, section),
         Some(10) => wait::wait(call),
+        Some(11) => alive::pause(call, true),
+        Some(12) => alive::pause(call, false),
+        Some(13) => update::update(call),
+        Some(14) => events::events(call),
+        Some(15) => ps::ps(call),
         _ => help_verb(call),
     }
 }

@@ -25,6 +25,13 @@ impl Default for Text {
 }
 
 impl Text {
+    /// For tests: the `len` bytes at `at`.
+    #[cfg(test)]
+    #[must_use]
+    pub fn of(at: usize, len: usize) -> Self {
+        Self::between(at, at + len)
+    }
+
     /// The bytes from `start`, the first one after the opening quote, to the closing quote at `end`.
     pub(super) fn between(start: usize, end: usize) -> Self {
         let number = |at| u32::try_from(at).unwrap_or(0);

@@ -12,6 +12,7 @@ table! {
         BootId = "/proc/sys/kernel/random/boot_id",
         ConfigFile = "config.json",
         StartSocket = "start.sock",
+        Systemd = "systemd",
         CgroupRoot = "/sys/fs/cgroup",
     }
 }

@@ -20,6 +20,7 @@ table! {
         ReadConfig = "read config.json",
         ReadProcess = "read the process document",
         ReadResources = "read the resources document",
+        ReadStats = "read the statistics of the container",
         // plan/
         MakePlan = "plan the container",
         // host.rs
@@ -42,10 +43,16 @@ table! {
         FindCgroups = "find the cgroup hierarchies",
         PlanCgroup = "plan the cgroup of the container",
         PlanDevices = "plan the device rules of the container",
+        PlanLimits = "plan the limits of the container",
         MakeCgroup = "make the cgroup",
         SetCpuset = "give CPUs and memory nodes to the cgroup",
+        AskSystemd = "have a unit from",
+        SetLimit = "set the limit",
         SetDevices = "apply the device rules to the cgroup",
+        DelegateCgroup = "give the container's user the cgroup",
         JoinCgroup = "enter the cgroup",
+        Freeze = "freeze or thaw the container",
+        FindProcesses = "find the processes of the container",
         KillCgroup = "kill the processes of the cgroup",
         RemoveCgroup = "remove the cgroup",
         // run/

@@ -6,14 +6,19 @@
 #![forbid(unsafe_code)]
 
 use super::arena::Arena;
-use super::make::Source;
+use super::limits;
+use super::make::{Request, Source};
+use super::systemd;
 use crate::cgroup::devices::{self, BLOCK, CHAR, MKNOD, READ, WRITE};
-use crate::cgroup::{CgroupPlan, Devices, Kinds, Layout, Manager, Mode};
-use crate::config::{BlockIo, Cpu, DeviceRule, Memory, Pools, Resources, Text};
+use crate::cgroup::{CgroupPlan, Devices, Kinds, Layout, Manager, Mode, Policy};
+use crate::config::{DeviceRule, Pair, Text};
 use crate::error::{At, Fault, Rule, Step};
 
 /// Longest path of a cgroup below its mount point, PATH_MAX without its NUL.
 const PATH: usize = 4095;
+
+/// The annotation that is `--cgroup-policy`.
+const POLICY: &[u8] = b"org.ocilet.cgroup-policy";
 
 /// Fills an empty cgroup plan.
 ///
@@ -22,9 +27,7 @@ const PATH: usize = 4095;
 /// A path, a device rule or a limit that cannot be had, at its place in the document; a capacity.
 pub fn make(
     source: Source<'_>,
-    id: &[u8],
-    manager: Manager,
-    rootless: bool,
+    request: Request<'_>,
     layout: &Layout,
     arena: &mut Arena,
     plan: &mut CgroupPlan,
@@ -33,29 +36,76 @@ pub fn make(
     let resources = linux.and_then(|linux| linux.resources.as_ref());
     let path = linux.and_then(|linux| linux.cgroups_path);
     let whole = linux.map_or(At::Nothing, |linux| At::Byte(linux.at));
-    if let Some(resources) = resources {
-        refuse_limits(source.pools, resources)?;
-    }
-    plan.mode = match manager {
+    plan.limits.policy = policy(source, request.cgroup_policy)?;
+    plan.mode = match request.cgroup_manager {
         Manager::Cgroupfs => layout.mode,
         Manager::Disabled => Mode::None,
-        Manager::Systemd => {
+        Manager::Systemd if layout.mode == Mode::None => {
             let at = path.map_or(whole, Text::place);
-            return Err(Fault::rule(Step::PlanCgroup, Rule::LaterSystemdCgroup, at));
+            return Err(Fault::rule(Step::PlanCgroup, Rule::LimitsNeedCgroups, at));
         }
+        Manager::Systemd => layout.mode,
     };
-    plan.warn = plan.mode == Mode::None && manager == Manager::Cgroupfs;
+    plan.warn = plan.mode == Mode::None && request.cgroup_manager == Manager::Cgroupfs;
+    let refuse = |rule| Fault::rule(Step::PlanCgroup, rule, path.map_or(whole, Text::place));
     let mut buffer = [0; PATH];
-    let wanted = wanted(path, source.doc, id, &mut buffer)
-        .map_err(|rule| Fault::rule(Step::PlanCgroup, rule, path.map_or(whole, Text::place)))?;
+    let wanted = if request.cgroup_manager == Manager::Systemd {
+        let names = (request.id, request.uid);
+        let named = systemd::name(path, source.doc, names, arena).map_err(refuse)?;
+        let limits = (plan.mode, resources);
+        let to = (&*arena, &mut plan.unit);
+        systemd::properties(named, source, request, limits, to)?;
+        let named = arena.bytes(named.path);
+        let path = buffer.get_mut(..named.len());
+        let path = path.ok_or(refuse(Rule::CgroupPathLong))?;
+        path.copy_from_slice(named);
+        Wanted {
+            path,
+            absolute: true,
+        }
+    } else {
+        wanted(path, source.doc, request.id, &mut buffer).map_err(refuse)?
+    };
     if plan.mode != Mode::None {
         places(layout, wanted, arena, plan)?;
     }
-    if rootless {
-        return Ok(());
+    if !request.rootless {
+        let rules = resources.map(|all| all.devices).unwrap_or_default();
+        device_rules(rules.of(&source.pools.device_rules), plan)?;
     }
-    let rules = resources.map(|all| all.devices).unwrap_or_default();
-    device_rules(rules.of(&source.pools.device_rules), plan)
+    let Some(resources) = resources else {
+        return Ok(());
+    };
+    let subject = limits::Subject {
+        resources,
+        pools: source.pools,
+        doc: source.doc,
+        mode: plan.mode,
+        hierarchies: &plan.hierarchies,
+        memory: None,
+    };
+    limits::make(subject, arena, &mut plan.limits);
+    Ok(())
+}
+
+/// What becomes of limits that cannot be applied: the command line says it, or an annotation.
+fn policy(source: Source<'_>, asked: Option<Policy>) -> Result<Policy, Fault> {
+    if let Some(policy) = asked {
+        return Ok(policy);
+    }
+    let annotations = source.config.annotations.of(&source.pools.annotations);
+    let ours = |pair: &&Pair| pair.key.is(source.doc, POLICY);
+    let Some(pair) = annotations.iter().find(ours) else {
+        return Ok(Policy::Strict);
+    };
+    match () {
+        () if pair.value.is(source.doc, b"strict") => Ok(Policy::Strict),
+        () if pair.value.is(source.doc, b"best-effort") => Ok(Policy::BestEffort),
+        () => {
+            let at = pair.value.place();
+            Err(Fault::rule(Step::PlanLimits, Rule::CgroupPolicy, at))
+        }
+    }
 }
 
 /// The path that was asked for.
@@ -213,77 +263,6 @@ fn device_rule(rule: &DeviceRule) -> devices::Rule {
         minor: rule.minor,
         access: bit(1, READ) | bit(2, WRITE) | bit(4, MKNOD),
     }
-}
-
-/// Refuses every limit that would have an effect: never silence.
-fn refuse_limits(pools: &Pools, resources: &Resources) -> Result<(), Fault> {
-    let huge = resources.hugepage_limits.of(&pools.hugepage_limits);
-    let rdma = resources.rdma.of(&pools.rdma);
-    let unified = resources.unified.of(&pools.unified);
-    let at = if let Some(it) = &resources.memory
-        && limits_memory(it)
-    {
-        At::Byte(it.at)
-    } else if let Some(it) = &resources.cpu
-        && limits_cpu(it)
-    {
-        At::Byte(it.at)
-    } else if let Some(it) = &resources.block_io
-        && limits_io(it)
-    {
-        At::Byte(it.at)
-    } else if let Some(it) = &resources.pids
-        && it.limit >= Some(0)
-    {
-        At::Byte(it.at)
-    } else if let Some(it) = &resources.network
-        && (it.class_id > Some(0) || !it.priorities.is_empty())
-    {
-        At::Byte(it.at)
-    } else if let Some(it) = huge.first() {
-        At::Byte(it.at)
-    } else if let Some(it) = rdma.first() {
-        At::Byte(it.at)
-    } else if let Some(it) = unified.first() {
-        it.key.place()
-    } else {
-        return Ok(());
-    };
-    Err(Fault::rule(Step::PlanCgroup, Rule::LaterLimits, at))
-}
-
-/// Whether any of it limits something: −1 is no limit, 0 leaves a limit as it is.
-fn limits_memory(memory: &Memory) -> bool {
-    memory.limit > Some(0)
-        || memory.reservation > Some(0)
-        || memory.swap > Some(0)
-        || memory.kernel > Some(0)
-        || memory.kernel_tcp > Some(0)
-        || memory.swappiness.is_some()
-        || memory.disable_oom_killer == Some(true)
-}
-
-fn limits_cpu(cpu: &Cpu) -> bool {
-    cpu.shares > Some(0)
-        || cpu.burst > Some(0)
-        || cpu.period > Some(0)
-        || cpu.realtime_period > Some(0)
-        || cpu.quota > Some(0)
-        || cpu.realtime_runtime > Some(0)
-        || cpu.idle > Some(0)
-        || cpu.cpus.is_some()
-        || cpu.mems.is_some()
-}
-
-fn limits_io(io: &BlockIo) -> bool {
-    let lists = [
-        io.weight_devices,
-        io.read_bps,
-        io.write_bps,
-        io.read_iops,
-        io.write_iops,
-    ];
-    lists.iter().any(|list| !list.is_empty()) || io.weight > Some(0) || io.leaf_weight > Some(0)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use super::draft::Draft;
 use super::environment::Seen;
 use super::process::Extra;
 use super::{Plan, cgroup, hooks, mounts, process, route, seccomp};
-use crate::cgroup::{Layout, Manager};
-use crate::config::{Config, Linux, Pools, Text};
+use crate::cgroup::{Layout, Manager, Mode, Policy};
+use crate::config::{self, Config, Linux, NamespaceKind, Pools, Text};
 use crate::error::{At, Fault, Rule, Step};
 use crate::seccomp::Scratch;
 
@@ -28,6 +28,10 @@ pub struct Request<'a> {
     pub cgroup_manager: Manager,
     /// Devices cannot be restricted: only root could, and only root could open what is not ours anyway.
     pub rootless: bool,
+    /// Who calls: a user has a systemd of its own.
+    pub uid: u32,
+    /// `--cgroup-policy`.
+    pub cgroup_policy: Option<Policy>,
 }
 
 /// The document, its lists and its bytes.
@@ -97,19 +101,35 @@ fn fill(
     }
     cgroup::make(
         source,
-        request.id,
-        request.cgroup_manager,
-        request.rootless,
+        request,
         layout,
         &mut draft.plan.arena,
         &mut draft.plan.cgroup,
     )?;
+    draft.plan.cgroup.owner = owner(draft);
     mounts::make(draft)?;
     process::make(draft, Extra::NONE, seen)?;
     if let Some(list) = &config.hooks {
         hooks::make(draft, list);
     }
     seccomp::fill(draft, scratch)
+}
+
+/// Who the cgroup is given to: the user of the process, where that has a cgroup namespace of its own and may write to a
+/// mount of v2.
+fn owner(draft: &Draft<'_>) -> Option<u32> {
+    let Source { config, pools, doc } = draft.source;
+    let writable = |mount: &config::Mount| {
+        let options = mount.options.of(&pools.mount_options);
+        let kind = mount.kind.is_some_and(|kind| kind.is(doc, b"cgroup"));
+        let place = mount.destination.is(doc, b"/sys/fs/cgroup");
+        kind && place && !options.iter().any(|option| option.is(doc, b"ro"))
+    };
+    let own = draft.plan.namespaces.own(NamespaceKind::Cgroup);
+    let uid = config.process?.user.uid;
+    let given = own && draft.plan.cgroup.mode == Mode::V2 && uid != 0;
+    let mounts = config.mounts.of(&pools.mounts);
+    (given && mounts.iter().any(writable)).then_some(uid)
 }
 
 /// Refuses what later versions do: never silence.

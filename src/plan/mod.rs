@@ -12,6 +12,7 @@ pub mod draft;
 pub mod environment;
 pub mod exec;
 pub mod hooks;
+pub mod limits;
 pub mod make;
 pub mod mounts;
 pub mod op;
@@ -19,6 +20,7 @@ pub mod options;
 pub mod process;
 pub mod route;
 pub mod seccomp;
+pub mod systemd;
 
 use arena::{Arena, Str};
 use heapless::Vec;
@@ -29,7 +31,7 @@ use process::Process;
 use route::Namespaces;
 use seccomp::Filter;
 
-use crate::cgroup::CgroupPlan;
+use crate::cgroup::{CgroupPlan, Kinds};
 use crate::limits::{NET_DEVICES, OPS, SYSCTLS};
 
 /// A container as it is going to be.
@@ -90,6 +92,16 @@ impl Plan {
             filter: Filter::new(),
             hooks: Hooks::NONE,
         }
+    }
+}
+
+impl Plan {
+    /// The directory of the container in the v2 hierarchy; empty without one.
+    #[must_use]
+    pub fn cgroup_v2(&self) -> &[u8] {
+        let mut rows = self.cgroup.hierarchies.iter();
+        let row = rows.find(|row| row.kinds.has(Kinds::UNIFIED));
+        row.map_or(b"", |row| row.dir.to_bytes())
     }
 }
 

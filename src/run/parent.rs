@@ -63,6 +63,7 @@ static TEXT: TakeOnce<[u8; STATE_BYTES]> = TakeOnce::new([0; STATE_BYTES]);
 pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let cgroups = CGROUPS.take().ok_or(never)?;
+    cgroups.bus = cgroup::bus(order.args);
     // What depends on the caller's files and descriptors comes first: it is the most likely to be wrong.
     let detach = !matches!(order.purpose, Purpose::Foreground { .. });
     let terminal = order.caller.terminal(order.plan, detach)?;
@@ -85,7 +86,17 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
                 .and_then(|()| supervise::until_end(&init, &signals, master, order.plan))
         }
         (Ok(_), ..) => return Ok(0),
-        (Err(fault), init, _) => Err(kill(init, fault)),
+        (Err(fault), init, _) => {
+            let fault = kill(init, fault);
+            // What the kernel kills or refuses for want of memory goes without a word of why.
+            let starved = fault.errno() == Some(Errno::NOMEM) || cgroup::oom_kills(cgroups) > 0;
+            Err(match order.plan.cgroup.limits.memory(&order.plan.arena) {
+                Some(limit) if starved => {
+                    Fault::rule(Step::SetLimit, Rule::LittleMemory, At::Arena(limit.at))
+                }
+                _ => fault,
+            })
+        }
     };
     if matches!(order.purpose, Purpose::Foreground { keep: true, .. })
         && let Ok(ended) = ended
@@ -144,7 +155,7 @@ fn bring_up(
     };
     // The v2 cgroup is there before the clone, so that init is born in it. Then init makes its
     // network namespace while we make its v1 cgroups.
-    let born_in = cgroup::begin(&plan.cgroup, cgroups, &mut intend)?;
+    let born_in = cgroup::begin(&plan.cgroup, &plan.arena, cgroups, &mut intend, warn)?;
     let (wire, theirs) = Wire::pair()?;
     let inherited = Inheritance {
         args: order.args,
@@ -157,15 +168,17 @@ fn bring_up(
         in_cgroup: false,
         procfs: None,
     };
-    // Where users are mapped, it enters them while it has the rights of the host.
-    let early = plan.namespaces.own(NamespaceKind::User);
+    // Where users are mapped, it enters them while it has the rights of the host; a unit of systemd wants its number.
+    let early =
+        plan.namespaces.own(NamespaceKind::User) && plan.cgroup.unit.kind == cgroup::Unit::None;
     if early {
-        cgroup::finish(&plan.cgroup, cgroups)?;
+        cgroup::finish(&plan.cgroup, &plan.arena, cgroups, None, warn)?;
     }
     let born = clone(plan, dir, inherited, born_in.as_ref(), &wire)?;
+    let pid = born.pid;
     order.caller.send_pidfd(init.insert(born), b"standard")?;
     if !early {
-        cgroup::finish(&plan.cgroup, cgroups)?;
+        cgroup::finish(&plan.cgroup, &plan.arena, cgroups, Some(pid), warn)?;
     }
     wire.send(Msg::Enter, None)?;
     if let Some(init) = init.as_ref().filter(|_| !plan.net_devices.is_empty()) {

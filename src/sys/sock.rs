@@ -57,6 +57,18 @@ pub fn connect(name: &CStr) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
+/// Connects a stream socket to a path.
+///
+/// # Errors
+///
+/// ENOENT, ECONNREFUSED: nobody listens; EACCES.
+pub fn stream(path: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
 fn seqpacket(flags: SocketFlags) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .map(OwnedFd::from)

@@ -1,8 +1,8 @@
 //! Tables: paths per mode, rules per host, limits.
 
-use super::{Source, Wanted, base, make, normal, wanted};
-use crate::cgroup::{CgroupPlan, Devices, Layout, Manager, Mode};
-use crate::config::{BlockIo, Config, Cpu, DeviceRule, Linux, Memory, Pids, Pools, Resources};
+use super::{Request, Source, Wanted, base, make, normal, wanted};
+use crate::cgroup::{CgroupPlan, Devices, Layout, Manager, Mode, Unit};
+use crate::config::{Config, DeviceRule, Linux, Pools, Resources};
 use crate::error::{At, Cause, Fault, Rule};
 use crate::plan::arena::Arena;
 use std::sync::{Mutex, PoisonError};
@@ -114,15 +114,20 @@ impl Case {
             pools,
             doc: b"",
         };
-        make(
-            source,
-            b"c1",
-            manager,
-            false,
-            &self.layout,
-            arena,
-            &mut self.plan,
-        )
+        {
+            let request = Request {
+                id: b"c1",
+                bundle: b"",
+                no_pivot: false,
+                no_new_keyring: false,
+                seccomp_default: false,
+                cgroup_manager: manager,
+                rootless: false,
+                uid: 0,
+                cgroup_policy: None,
+            };
+            make(source, request, &self.layout, arena, &mut self.plan)
+        }
     }
 
     fn rule(&mut self, manager: Manager) -> (Rule, At) {
@@ -198,7 +203,12 @@ fn hosts_and_rules() {
     case.make(Manager::Disabled).unwrap();
     assert!(case.plan.hierarchies.is_empty() && !case.plan.warn);
     let mut case = Case::new(Mode::V1, v1, &[DENY]);
-    assert_eq!(case.rule(Manager::Systemd).0, Rule::LaterSystemdCgroup);
+    case.make(Manager::Systemd).unwrap();
+    assert_eq!(case.plan.unit.kind, Unit::Scope);
+    let mut rows = case.plan.hierarchies.iter();
+    assert!(rows.all(|row| row.path == b"/system.slice/ocilet-c1.scope"));
+    let mut case = Case::new(Mode::None, &[], &[DENY]);
+    assert_eq!(case.rule(Manager::Systemd).0, Rule::LimitsNeedCgroups);
 }
 
 #[test]
@@ -235,72 +245,4 @@ fn what_v1_cannot_say_is_an_error_there_only() {
     );
     let mut case = Case::new(Mode::V2, &[""], &[DENY, range, part]);
     assert_eq!(case.make(Manager::Cgroupfs), Ok(()));
-}
-
-#[test]
-fn limits_are_refused_and_no_limits_are_not() {
-    let with = |change: fn(&mut Resources)| {
-        let mut case = Case::new(Mode::V2, &[""], &[]);
-        let linux = case.config.linux.as_mut().unwrap();
-        change(linux.resources.as_mut().unwrap());
-        case.make(Manager::Cgroupfs).map_err(|fault| fault.cause())
-    };
-    let later = Err(Cause::Rule(Rule::LaterLimits));
-    assert_eq!(
-        with(|it| it.pids = Some(Pids {
-            at: 1,
-            limit: Some(0)
-        })),
-        later
-    );
-    assert_eq!(
-        with(|it| it.pids = Some(Pids {
-            at: 1,
-            limit: Some(-1)
-        })),
-        Ok(())
-    );
-    assert_eq!(
-        with(|it| it.memory = Some(Memory {
-            limit: Some(1),
-            ..Memory::default()
-        })),
-        later
-    );
-    assert_eq!(
-        with(|it| it.memory = Some(Memory {
-            limit: Some(-1),
-            swap: Some(0),
-            ..Memory::default()
-        })),
-        Ok(())
-    );
-    assert_eq!(
-        with(|it| it.cpu = Some(Cpu {
-            shares: Some(2),
-            ..Cpu::default()
-        })),
-        later
-    );
-    assert_eq!(
-        with(|it| it.cpu = Some(Cpu {
-            quota: Some(-1),
-            shares: Some(0),
-            ..Cpu::default()
-        })),
-        Ok(())
-    );
-    assert_eq!(
-        with(|it| it.block_io = Some(BlockIo {
-            weight: Some(9),
-            ..BlockIo::default()
-        })),
-        later
-    );
-    assert_eq!(with(|it| it.block_io = Some(BlockIo::default())), Ok(()));
-    assert_eq!(
-        with(|it| it.unified.len = 1),
-        Ok(()),
-        "out of the pool: nothing there"
-    );
 }

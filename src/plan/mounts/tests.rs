@@ -51,6 +51,8 @@ fn plan<T>(doc: &str, mode: Mode, way: Way, use_plan: impl FnOnce(&Plan) -> T) -
             seccomp_default: false,
             cgroup_manager: Manager::Cgroupfs,
             rootless: false,
+            uid: 0,
+            cgroup_policy: None,
         },
         source: Source {
             config: &config,

@@ -1,4 +1,4 @@
-//! Cgroups as far as this version goes: placement, removal, device rules, life without them.
+//! Cgroups: placement, removal, device rules, life without them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,8 +23,6 @@ pub const CASES: &[Case] = &[
     case!(busy_cgroup_is_refused),
     case!(existing_empty_cgroup_is_used),
     case!(disabled_manager),
-    case!(systemd_manager_is_refused_for_now),
-    case!(limits_are_refused_for_now),
     case!(limits_that_say_nothing),
     case!(host_without_cgroups),
     case!(cgroup_mount),
@@ -243,42 +241,6 @@ fn disabled_manager(t: &T) {
     t.cmd(&["delete", "--force", &id]).run().ok();
     for words in [&["--cgroup-manager", "nonsense"][..], &["--cgroup-manager"]] {
         assert_ne!(t.bare(&[words, &["list"]].concat()).run().code(), 0);
-    }
-}
-
-fn systemd_manager_is_refused_for_now(t: &T) {
-    if t.foreign() {
-        return;
-    }
-    let bundle = t.bundle();
-    bundle.write();
-    let dir = bundle.dir.to_string_lossy();
-    let root = t.root.to_string_lossy();
-    for flag in ["--systemd-cgroup", "--cgroup-manager=systemd"] {
-        t.bare(&["--root", &root, flag, "create", "-b", &dir, &t.id()])
-            .run()
-            .fails(&["systemd"]);
-    }
-}
-
-fn limits_are_refused_for_now(t: &T) {
-    if t.foreign() {
-        return;
-    }
-    for (key, value) in [
-        ("memory", json!({"limit": 1_048_576})),
-        ("pids", json!({"limit": 10})),
-        ("cpu", json!({"shares": 10})),
-        ("cpu", json!({"cpus": "0"})),
-        ("blockIO", json!({"weight": 100})),
-        ("hugepageLimits", json!([{"pageSize": "2MB", "limit": 0}])),
-        ("unified", json!({"memory.max": "1000000"})),
-        ("rdma", json!({"mlx": {"hcaHandles": 1}})),
-        ("network", json!({"classID": 1})),
-    ] {
-        t.bundle()
-            .edit(|c| c["linux"]["resources"] = json!({key: value}))
-            .create_fails(&[key]);
     }
 }
 

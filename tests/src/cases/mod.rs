@@ -8,6 +8,7 @@ mod hooks;
 mod hostile;
 mod labels;
 mod lifecycle;
+mod limits;
 mod mounts;
 mod namespaces;
 mod network;
@@ -16,6 +17,7 @@ mod real;
 mod rootfs;
 mod seccomp;
 mod state;
+mod systemd;
 mod tty;
 mod users;
 mod wait;
@@ -34,6 +36,8 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("namespaces", namespaces::CASES),
     ("network", network::CASES),
     ("cgroups", cgroups::CASES),
+    ("limits", limits::CASES),
+    ("systemd", systemd::CASES),
     ("seccomp", seccomp::CASES),
     ("state", state::CASES),
     ("tty", tty::CASES),

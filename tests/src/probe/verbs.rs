@@ -82,6 +82,9 @@ pub fn call(verb: &str, words: &[&str]) -> Answer {
         }
         "exit" => std::process::exit(number(words.first(), 0) as i32),
         "kill-self" => kill_self(number(words.first(), 9) as i32),
+        "eat" => eat(number(words.first(), 1)),
+        "fork-eat" => fork_eat(number(words.first(), 1)),
+        "spin" => spin(number(words.first(), 100)),
         "fork" => fork(number(words.first(), 1)),
         "signal-wait" => signal_wait(words),
         "winch" => winch(),
@@ -195,6 +198,32 @@ fn fork(count: u64) -> Answer {
         check(pid)?;
     }
     Ok(json!({"forked": count}))
+}
+
+/// Keeps so many MiB of memory in use.
+fn eat(size: u64) -> Answer {
+    std::mem::forget(vec![1_u8; (size << 20) as usize]);
+    ok()
+}
+
+/// A child that does it, and may not live to see it.
+fn fork_eat(size: u64) -> Answer {
+    // SAFETY: the probe has one thread here.
+    let pid = check(unsafe { libc::fork() })?;
+    if pid == 0 {
+        let _ = eat(size);
+        std::process::exit(0);
+    }
+    ok()
+}
+
+/// Uses the CPU for so many milliseconds.
+fn spin(time: u64) -> Answer {
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_millis(time) {
+        std::hint::spin_loop();
+    }
+    ok()
 }
 
 static SEEN: AtomicU64 = AtomicU64::new(0);

@@ -1,0 +1,143 @@
+//! Units, slices, masks and the properties of annotations.
+
+use super::{Named, name, variant};
+use crate::cgroup::dbus::Body;
+use crate::config::Text;
+use crate::error::Rule;
+use crate::plan::arena::Arena;
+use std::sync::{Mutex, PoisonError};
+
+/// Too large for the stack of a test.
+static ARENA: Mutex<Arena> = Mutex::new(Arena::new());
+
+/// A JSON string in a document, as the parser would have it.
+fn named(path: &str, uid: u32) -> Result<(String, String), Rule> {
+    let doc = format!("\"{path}\"");
+    let text = (!path.is_empty()).then(|| Text::of(1, path.len()));
+    let mut arena = ARENA.lock().unwrap_or_else(PoisonError::into_inner);
+    let arena = &mut *arena;
+    let named = name(text, doc.as_bytes(), (b"c1", uid), arena);
+    // What was begun is of no interest any more.
+    arena.truncate(0);
+    let Named { unit, path, .. } = named?;
+    let text = |text| String::from_utf8(arena.bytes(text).to_vec()).unwrap();
+    Ok((text(unit), text(path)))
+}
+
+#[test]
+fn units_and_paths() {
+    for (path, uid, unit, place) in [
+        ("", 0, "ocilet-c1.scope", "/system.slice/ocilet-c1.scope"),
+        ("::x", 0, "x.scope", "/system.slice/x.scope"),
+        (
+            "a-b.slice:p:x",
+            0,
+            "p-x.scope",
+            "/a.slice/a-b.slice/p-x.scope",
+        ),
+        (
+            "a-b-c.slice:p:x",
+            0,
+            "p-x.scope",
+            "/a.slice/a-b.slice/a-b-c.slice/p-x.scope",
+        ),
+        ("-.slice:p:x", 0, "p-x.scope", "/p-x.scope"),
+        ("a.slice:p:a-x.slice", 0, "a-x.slice", "/a.slice/a-x.slice"),
+        (
+            "",
+            7,
+            "ocilet-c1.scope",
+            "/user.slice/user-7.slice/user@7.service/user.slice/ocilet-c1.scope",
+        ),
+    ] {
+        assert_eq!(
+            named(path, uid),
+            Ok((unit.to_owned(), place.to_owned())),
+            "{path}"
+        );
+    }
+    for (path, rule) in [
+        ("a", Rule::UnitPath),
+        ("a:b", Rule::UnitPath),
+        ("a:b:c:d", Rule::UnitPath),
+        ("a.slice:p:", Rule::UnitPath),
+        ("a:p:x", Rule::UnitSlice),
+        ("a--b.slice:p:x", Rule::UnitSlice),
+        ("-a.slice:p:x", Rule::UnitSlice),
+        ("a-.slice:p:x", Rule::UnitSlice),
+        ("a/b.slice:p:x", Rule::UnitSlice),
+        (".slice:p:x", Rule::UnitSlice),
+        ("a.slice:p:x/y", Rule::UnitName),
+    ] {
+        assert_eq!(named(path, 0), Err(rule), "{path}");
+    }
+}
+
+/// Signature and value behind the name, in hexadecimal groups of four bytes.
+fn value(name: &str, text: &str) -> Option<std::vec::Vec<u8>> {
+    let mut buffer = [0; 256];
+    let mut body = Body::new(&mut buffer, 0);
+    variant::property(name.as_bytes(), text.as_bytes(), &mut body)?;
+    let len = body.len()?;
+    Some(buffer[4 + name.len() + 1..len].to_vec())
+}
+
+#[test]
+fn values() {
+    // The signature ends at 11 or 12, and what follows it is aligned.
+    for (text, want) in [
+        ("true", &b"\x01b\0\0\x01\0\0\0"[..]),
+        ("'a\\'b'", b"\x01s\0\0\x03\0\0\0a'b\0"),
+        ("\"x\"", b"\x01s\0\0\x01\0\0\0x\0"),
+        ("-2", b"\x01i\0\0\xfe\xff\xff\xff"),
+        ("uint32 7", b"\x01u\0\0\x07\0\0\0"),
+        ("@u 7", b"\x01u\0\0\x07\0\0\0"),
+        ("byte 0x1f", b"\x01y\0\x1f"),
+        (
+            "['a', 'b']",
+            b"\x02as\0\x0e\0\0\0\x01\0\0\0a\0\0\0\x01\0\0\0b\0",
+        ),
+        ("[uint16 1, 2]", b"\x02aq\0\x04\0\0\0\x01\0\x02\0"),
+        ("[uint64 1]", b"\x02at\0\x08\0\0\0\x01\0\0\0\0\0\0\0"),
+    ] {
+        assert_eq!(value("Abc", text).as_deref(), Some(want), "{text}");
+    }
+    // Aligned to eight from the start of the property: 4 bytes of length, 3 + 1 of name, 3 of signature.
+    assert_eq!(
+        value("Abc", "uint64 5").unwrap(),
+        b"\x01t\0\0\0\0\0\0\x05\0\0\0\0\0\0\0"
+    );
+    for text in [
+        "",
+        "yes",
+        "'a",
+        "5 6",
+        "uint32 -1",
+        "byte 256",
+        "boolean 1",
+        "string 5",
+        "['a', 1]",
+        "[",
+        "[]",
+        "[1",
+        "1.5",
+        "int32 2147483648",
+    ] {
+        assert_eq!(value("Abc", text), None, "{text}");
+    }
+}
+
+#[test]
+fn seconds_become_microseconds() {
+    let mut buffer = [0; 64];
+    let mut body = Body::new(&mut buffer, 0);
+    variant::property(b"TimeoutStopSec", b"int32 5", &mut body).unwrap();
+    let len = body.len().unwrap();
+    assert_eq!(&buffer[4..20], b"TimeoutStopUSec\0");
+    assert_eq!(&buffer[len - 8..len], &5_000_000_u64.to_le_bytes());
+    assert!(value("TimeoutStopSec", "'5'").is_none());
+    assert_eq!(
+        value("TimeoutStopUSec", "uint64 5").unwrap()[..2],
+        *b"\x01t"
+    );
+}
