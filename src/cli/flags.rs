@@ -1,10 +1,9 @@
 //! The table of verbs and flags, and the parser that walks it; `help.rs` prints the same table.
 //!
-//! `flags.txt` is one text instead of structs: it is read once per run, and costs no relocations. A verb is a line
-//! `name|operands|COUNTS|summary`, with the least and the most number of operands, a digit each, or `*` where the words
-//! behind the first operand are another program's; its flags follow, `-long|short|VALUE|what it does`, without VALUE for
-//! a switch, with `...` behind VALUE for one that counts each time, with `~` for `-` when help does not show it. The
-//! first section, without a name, holds the options before the verb.
+//! `flags.txt` is one text instead of structs, without relocations. A verb is a line `name|operands|COUNTS|summary`, with
+//! the least and the most number of operands, a digit each, or `*` where the words behind the first operand are another
+//! program's; its flags follow, `-long|short|VALUE|what it does`, without VALUE for a switch, with `...` behind VALUE for
+//! one that counts each time, with `~` for `-` when help does not show it. The first section has the options before it.
 //!
 //! The rules are those of Go's flag package, which callers are used to: one or two dashes, `--flag=value` or
 //! `--flag value`, `--flag=true|false` for switches, `--` ends the flags, the last of several wins; and as in runc flags
