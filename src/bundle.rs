@@ -17,6 +17,7 @@ use crate::config::{self, Config, Pools};
 use crate::error::{At, Context, Fault, Place, Rule, Step};
 use crate::limits::{CONFIG_BYTES, ENV, Limit};
 use crate::plan::make::{self, Request, Source};
+use crate::plan::service::Service;
 use crate::plan::{Plan, Scene};
 use crate::seccomp::Scratch;
 use crate::sys::file::read_whole;
@@ -56,6 +57,8 @@ pub struct Wanted {
     pub rootless: bool,
     /// `--cgroup-policy`.
     pub cgroup_policy: Option<Policy>,
+    /// What a service manager gave along.
+    pub service: Service,
 }
 
 /// A bundle that was read and planned.
@@ -124,6 +127,7 @@ fn make(
         rootless: wanted.rootless,
         uid: rustix::process::geteuid().as_raw(),
         cgroup_policy: wanted.cgroup_policy,
+        service: wanted.service,
     };
     let source = Source {
         config: &config,

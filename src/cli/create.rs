@@ -6,8 +6,10 @@ use super::{Call, FAILED};
 use crate::bundle::{self, Wanted};
 use crate::error::{Fault, Rule, Step};
 use crate::limits::PRESERVE_FDS;
+use crate::plan::service::Service;
 use crate::run::{self, Caller, Order, Purpose};
 use crate::state::decimal;
+use crate::sys::args::Args;
 
 /// `create ID`.
 pub(super) fn create(call: &mut Call) -> Result<i32, Fault> {
@@ -28,7 +30,8 @@ pub(super) fn run(call: &mut Call) -> Result<i32, Fault> {
 }
 
 fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
-    let Some(preserve_fds) = preserve_fds(&mut call.parsed) else {
+    let service = service(call.args);
+    let Some(preserve_fds) = preserve_fds(&mut call.parsed, service.sockets) else {
         return Ok(FAILED);
     };
     let (id, parsed) = (call.id, &call.parsed);
@@ -44,6 +47,7 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
         cgroup_manager: call.cgroup_manager,
         rootless: call.rootless,
         cgroup_policy: call.cgroup_policy,
+        service,
     };
     let bundle = bundle::open(&wanted, &mut call.voice.scene)?;
     let mut warn = |fault| call.voice.warning_about(id.to_bytes(), fault);
@@ -76,14 +80,35 @@ pub(super) fn caller(parsed: &Parsed) -> Result<Caller, Fault> {
     )
 }
 
-/// `None` for a value that makes no sense.
-pub(super) fn preserve_fds(parsed: &mut Parsed) -> Option<u32> {
-    let Some(text) = parsed.value("preserve-fds") else {
-        return Some(0);
-    };
-    let number = decimal(text.to_bytes()).filter(|number| *number <= PRESERVE_FDS as u64);
+/// What a service manager says in the environment; descriptors only where they are meant for this process.
+fn service(args: Args) -> Service {
+    let number = |name: &[u8]| args.env(name).and_then(|text| decimal(text.to_bytes()));
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let ours = number(b"LISTEN_PID") == u64::try_from(own).ok();
+    let sockets = number(b"LISTEN_FDS").filter(|_| ours).unwrap_or(0);
+    Service {
+        notify: args
+            .env(b"NOTIFY_SOCKET")
+            .is_some_and(|name| !name.is_empty()),
+        // A larger number is refused below.
+        sockets: u32::try_from(sockets).unwrap_or(u32::MAX),
+        names: args.env(b"LISTEN_FDNAMES"),
+    }
+}
+
+/// The descriptors to keep: those of the service manager, and as many as the flag says. `None` for a value that makes no
+/// sense.
+pub(super) fn preserve_fds(parsed: &mut Parsed, sockets: u32) -> Option<u32> {
+    let text = parsed.value("preserve-fds").unwrap_or(c"0");
+    let more = decimal(text.to_bytes());
+    let number = more.and_then(|more| more.checked_add(u64::from(sockets)));
+    let number = number.filter(|number| *number <= PRESERVE_FDS as u64);
     if number.is_none() {
-        parsed.bad_value(text, "preserve-fds", "a number up to 1024");
+        parsed.bad_value(
+            text,
+            "preserve-fds",
+            "a number up to 1024, with $LISTEN_FDS",
+        );
     }
     u32::try_from(number?).ok()
 }

@@ -108,7 +108,7 @@ struct Changes {
 /// Reads the flags; `None` for what makes no sense.
 fn read(call: &mut Call, section: &Row) -> Option<(u32, Changes)> {
     let parsed = &mut call.parsed;
-    let preserve_fds = preserve_fds(parsed)?;
+    let preserve_fds = preserve_fds(parsed, 0)?;
     if parsed.value("process").is_none() && call.args.get(parsed.next).is_none() {
         parsed.misuse("exec needs a command, or --process", b"", b"", b"");
         return None;

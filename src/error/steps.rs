@@ -98,6 +98,8 @@ table! {
         SetTimeOffsets = "set the offsets of the time namespace",
         RaiseLoopback = "bring up the loopback interface",
         MoveDevice = "move into the container the network device",
+        ListenNotify = "make the socket /run/notify/notify.sock of the container",
+        ConnectNotify = "connect to $NOTIFY_SOCKET",
         SetHostname = "set the host name",
         SetDomainname = "set the domain name",
         SetSysctl = "set the sysctl",

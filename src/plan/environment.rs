@@ -42,10 +42,19 @@ pub(super) fn environment(
         let entry = draft.text(*text);
         note(&draft.plan.arena, entry, table);
     }
-    let Plan { arena, process, .. } = &mut *draft.plan;
+    let service = draft.request.service;
+    let Plan {
+        arena,
+        process,
+        notify,
+        ..
+    } = &mut *draft.plan;
     more(&mut |text| {
         let entry = arena.push(text.to_bytes());
         note(arena, entry, table);
+    });
+    service.environment(*notify, arena, &mut |arena, entry| {
+        note(arena, entry, table)
     });
     keep_last(arena, first, table, process);
     Ok(())

@@ -5,6 +5,7 @@ use super::arena::Str;
 use super::draft::Draft;
 use super::environment::Seen;
 use super::process::Extra;
+use super::service::Service;
 use super::{Plan, cgroup, hooks, mounts, process, route, seccomp};
 use crate::cgroup::{Layout, Manager, Mode, Policy};
 use crate::config::{self, Config, Linux, NamespaceKind, Pools, Text};
@@ -32,6 +33,8 @@ pub struct Request<'a> {
     pub uid: u32,
     /// `--cgroup-policy`.
     pub cgroup_policy: Option<Policy>,
+    /// What a service manager gave along.
+    pub service: Service,
 }
 
 /// The document, its lists and its bytes.

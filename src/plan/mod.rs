@@ -21,6 +21,7 @@ pub mod process;
 pub mod route;
 pub mod seccomp;
 pub mod systemd;
+pub mod service;
 
 use arena::{Arena, Str};
 use heapless::Vec;
@@ -52,6 +53,8 @@ pub struct Plan {
     pub domainname: Option<Str>,
     /// Name of the session keyring; `None` keeps the caller's.
     pub keyring: Option<Str>,
+    /// It has a socket for sd_notify.
+    pub notify: bool,
     /// Network devices to move: their names on the host and inside.
     pub net_devices: Vec<(Str, Str), NET_DEVICES>,
     /// Paths below /proc, with their values.
@@ -83,6 +86,7 @@ impl Plan {
             hostname: None,
             domainname: None,
             keyring: None,
+            notify: false,
             net_devices: Vec::new(),
             sysctls: Vec::new(),
             root: Setup::NONE,

@@ -11,6 +11,7 @@ use super::draft::Draft;
 use super::make::Source;
 use super::op::{Kind, Mount, Op};
 use super::options::{Flags, effect};
+use super::service;
 use super::{cgroup_mounts, devices};
 use crate::config::{self, Linux, NamespaceKind, Propagation, Text};
 use crate::error::{At, Fault, Rule, Step};
@@ -104,6 +105,7 @@ pub fn make(draft: &mut Draft<'_>) -> Result<(), Fault> {
     for mount in config.mounts.of(&pools.mounts) {
         one(draft, mount)?;
     }
+    service::directory(draft);
     devices::make(draft, linux);
     if let Some(process) = &config.process
         && !process.cwd.is_empty()

@@ -81,8 +81,9 @@ pub fn exec(order: &mut ExecOrder) -> Result<i32, Fault> {
     };
     match (process, signals) {
         (Some(process), Some(signals)) => {
+            let watch = supervise::Watch::new(signals, None)?;
             confine::confine(true)?;
-            let ended = supervise::until_end(&process, &signals, master, order.plan)?;
+            let ended = supervise::until_end(&process, &watch, master, order.plan)?;
             Ok(ended.code())
         }
         _ => Ok(0),
@@ -163,6 +164,7 @@ fn clone(order: &mut ExecOrder, wire: Wire) -> Result<Init, Fault> {
                 preserve: order.preserve_fds,
                 in_cgroup: born,
                 procfs: None,
+                notify: None,
             };
             enter::main(target, inherited)
         }

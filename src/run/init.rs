@@ -12,6 +12,7 @@ use super::hook::Hooks;
 use super::label;
 use super::last::{self, Numbers, own_pid};
 use super::lookup;
+use super::notify;
 use super::wire::{Msg, Wire};
 use crate::error::{At, Context, Errno, Fault, Step};
 use crate::fs::fdset::{self, Kept, Left};
@@ -50,6 +51,8 @@ pub(super) struct Inheritance<'j> {
     pub(super) in_cgroup: bool,
     /// The procfs for a process that could only have the container's.
     pub(super) procfs: Option<Proc>,
+    /// What the program says to its supervisor comes here, once there is such a socket.
+    pub(super) notify: Option<OwnedFd>,
 }
 
 /// Runs to the end of the process.
@@ -72,6 +75,7 @@ pub(super) fn run(
         wire,
         start,
         preserve,
+        notify,
         ..
     } = inherited;
     let process = &plan.process;
@@ -90,6 +94,7 @@ pub(super) fn run(
         filter: plan.filter.load,
         sets,
         hooks: last::hooks(plan),
+        notify: notify.map(OwnedFd::keep),
     };
     // From here on the container exists; nobody but `start` (or the parent of `run`) is waited for.
     match start {
@@ -236,6 +241,9 @@ fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
     create_hooks(i)?;
     root.pivot(&plan.root)?;
     terminal(i, procfs, &mut root)?;
+    if plan.notify {
+        i.notify = Some(notify::listen(root.root())?);
+    }
     // Before paths become read-only: where no procfs of our own can be had, the container's is written to.
     sysctls(plan)?;
     root.run(late, plan.root.before, &plan.arena)

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::plan::hooks::Moment;
 use crate::plan::seccomp::Load;
 use crate::sys::proc::{self, Strings};
-use crate::sys::{AsFd, AsRawFd, OwnedFd, seccomp};
+use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, seccomp};
 
 /// Where the words of the process end and hooks begin, relative to the first of them.
 pub(super) fn hooks(plan: &Plan) -> [u32; 3] {
@@ -46,6 +46,8 @@ pub(super) struct Numbers {
     pub(super) sets: Option<LateSets>,
     /// Where the hooks begin in the words, with what they are told; the `startContainer` ones, and their length.
     pub(super) hooks: [u32; 3],
+    /// The socket for sd_notify, for whoever gives the word.
+    pub(super) notify: Option<BorrowedFd<'static>>,
 }
 
 /// The memory that the last steps need: words, program, and filter.
@@ -54,7 +56,8 @@ pub(super) type Keep = [&'static [u8]; 3];
 /// Waits for the word and executes the program.
 pub(super) fn last(starter: &Wire, keep: Keep, numbers: Numbers) -> ! {
     let fault = match starter.expect(Msg::Start, &mut |_| ()) {
-        Ok(_) => match start_container(keep, numbers, starter)
+        Ok(_) => match speak(starter, numbers.notify)
+            .and_then(|()| start_container(keep, numbers, starter))
             .and_then(|()| execute(keep, numbers, starter))
         {
             Err(fault) => fault,
@@ -63,6 +66,14 @@ pub(super) fn last(starter: &Wire, keep: Keep, numbers: Numbers) -> ! {
         Err(fault) => fault,
     };
     tell(starter, fault)
+}
+
+/// Gives away the socket for sd_notify.
+fn speak(starter: &Wire, notify: Option<BorrowedFd<'_>>) -> Result<(), Fault> {
+    match notify {
+        Some(socket) => starter.send(Msg::Notify, Some(socket)),
+        None => Ok(()),
+    }
 }
 
 /// The last hooks, with all that the process has, but for the filter.

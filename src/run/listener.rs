@@ -64,15 +64,16 @@ pub(super) fn connect(notice: &[u8]) -> Result<Option<OwnedFd>, Fault> {
     }
 }
 
-/// After the word `Start`: takes the listener out of init as soon as it is there, sends it with the text, and lets init
+/// After the word `Start` and init's answer: takes the listener out of init as soon as it is there, sends it with the text, and lets init
 /// go on. A fault of init comes out of the wire.
 pub(super) fn hand_over(
     wire: &Wire,
+    word: Msg,
     init: Option<BorrowedFd<'_>>,
     socket: &OwnedFd,
     notice: &[u8],
 ) -> Result<(), Fault> {
-    let number = match wire.receive()?.0 {
+    let number = match word {
         Msg::Listener(number) => number,
         other => return Err(unexpected(other)),
     };

@@ -45,6 +45,7 @@ mod last;
 mod listener;
 mod lookup;
 mod middle;
+mod notify;
 mod parent;
 mod pidfile;
 mod protect;

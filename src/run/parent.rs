@@ -9,7 +9,7 @@ use super::caller::{Caller, Init};
 use super::hook::{self, Hooks};
 use super::init::{self, Inheritance, Joins};
 use super::wire::{Msg, Wire};
-use super::{Purpose, confine, device, listener, middle, start, supervise, users};
+use super::{Purpose, confine, device, listener, middle, notify, start, supervise, users};
 use crate::cgroup;
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs;
@@ -79,11 +79,19 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
     let mut init = None;
     let made = bring_up(order, terminal, &dir, &mut joins, cgroups, &mut init, warn);
     let ended = match (made, init, signals) {
-        (Ok(master), Some(init), Some(signals)) => {
+        (Ok((master, relay)), Some(init), Some(signals)) => {
             dir.unlock();
             let hooks = &order.plan.hooks;
-            confine::confine(hooks.list(Moment::Poststop).is_empty())
-                .and_then(|()| supervise::until_end(&init, &signals, master, order.plan))
+            supervise::Watch::new(signals, relay).and_then(|watch| {
+                confine::confine(hooks.list(Moment::Poststop).is_empty())?;
+                supervise::until_end(&init, &watch, master, order.plan)
+            })
+        }
+        (Ok((_, Some(relay))), Some(init), None) => {
+            dir.unlock();
+            return relay
+                .until_ready(init.fd.as_ref().map(AsFd::as_fd))
+                .map(|()| 0);
         }
         (Ok(_), ..) => return Ok(0),
         (Err(fault), init, _) => {
@@ -136,7 +144,7 @@ fn bring_up(
     cgroups: &mut cgroup::Record,
     init: &mut Option<Init>,
     warn: &mut dyn FnMut(Fault),
-) -> Result<Option<OwnedFd>, Fault> {
+) -> Result<(Option<OwnedFd>, Option<notify::Relay>), Fault> {
     let plan = order.plan;
     let mut text = [0; 36];
     let boot = state::boot(&mut text)?;
@@ -167,6 +175,7 @@ fn bring_up(
         preserve: order.preserve_fds,
         in_cgroup: false,
         procfs: None,
+        notify: None,
     };
     // Where users are mapped, it enters them while it has the rights of the host; a unit of systemd wants its number.
     let early =
@@ -199,26 +208,29 @@ fn bring_up(
     };
     wire.expect(Msg::Ready, warn)?;
     let Some(init) = init.as_ref() else {
-        return Ok(None);
+        return Ok((None, None));
     };
     let pid = init.number();
     let notice = listener::notice(plan, order.annotations, "created", pid, pid)?;
-    let receiver = match order.purpose {
-        Purpose::Create => None,
-        _ => listener::connect(notice)?,
+    let (receiver, supervisor) = match order.purpose {
+        Purpose::Create => (None, None),
+        _ => (listener::connect(notice)?, start::supervisor(order.args)?),
     };
     let identity = Identity::of(boot, init.number(), init.fd.as_ref().map(AsFd::as_fd));
     // From here on the container exists for everybody.
     let born = (identity, time::wall(), config);
     write(order, dir, cgroups, born, notice)?;
     wire.send(Msg::Committed, None)?;
+    let mut relay = None;
     if order.purpose != Purpose::Create {
         let handle = init.fd.as_ref().map(AsFd::as_fd);
-        start::go(&wire, handle, receiver.as_ref(), notice)?;
+        let from = start::go(&wire, handle, receiver.as_ref(), notice)?;
+        let pid = init.number();
+        relay = (from.zip(supervisor)).map(|(from, to)| notify::Relay { from, to, pid });
         Hooks::of(plan, Moment::Poststart, init.number()).run()?;
     }
     order.caller.write_pid(init)?;
-    Ok(master)
+    Ok((master, relay))
 }
 
 /// Opens the namespaces to join, and checks that they are what they are said to be.

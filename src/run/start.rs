@@ -5,8 +5,9 @@ use core::ffi::CStr;
 
 use super::hook::Hooks;
 use super::listener;
+use super::notify;
 use super::wire::{Msg, PATIENCE, Wire};
-use crate::error::{At, Context, Fault, Rule, Step};
+use crate::error::{At, Cause, Context, Fault, Rule, Step};
 use crate::plan::hooks::Moment;
 use crate::state::{self, Root, Status};
 use crate::sys::args::Args;
@@ -40,9 +41,10 @@ pub fn start(
     // While nobody knows of the start: it can be tried again.
     let listener = record.listener();
     let receiver = listener::connect(listener)?;
-    let init = match receiver {
-        None => None,
-        Some(_) => record.find_init(boot)?,
+    let supervisor = supervisor(args)?;
+    let init = match (&receiver, &supervisor) {
+        (None, None) => None,
+        _ => record.find_init(boot)?,
     };
     // From inside the directory: the whole path would be too long for a socket address.
     rustix::process::fchdir(dir.fd()).step(Step::Start)?;
@@ -51,8 +53,8 @@ pub fn start(
     // Before the word: if we die here, init sees the end of the connection and ends, and nobody takes a container that
     // may run for one that waits.
     dir.started()?;
-    let init = init.as_ref().and_then(|init| init.handle());
-    go(&wire, init, receiver.as_ref(), listener)?;
+    let handle = init.as_ref().and_then(|init| init.handle());
+    let from = go(&wire, handle, receiver.as_ref(), listener)?;
     let hooks = Hooks {
         moment: Moment::Poststart,
         list: record.poststart(),
@@ -61,19 +63,44 @@ pub fn start(
         annotations: record.annotations(),
         pid: record.pid(),
     };
-    hooks.run()
+    hooks.run()?;
+    match (from, supervisor) {
+        (Some(from), Some(to)) => {
+            dir.unlock();
+            let pid = record.pid();
+            notify::Relay { from, to, pid }.until_ready(handle)
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Gives the word, hands over the listener of a filter that has one, and hears of the end of init's part.
+/// The supervisor that is to hear from the container: `$NOTIFY_SOCKET`.
+pub(super) fn supervisor(args: Args) -> Result<Option<OwnedFd>, Fault> {
+    let name = args.env(b"NOTIFY_SOCKET").filter(|name| !name.is_empty());
+    name.map(notify::connect).transpose()
+}
+
+/// Gives the word, hands over the listener of a filter that has one, and hears of the end of init's part. Gives the
+/// socket for sd_notify, if the container has one.
 pub(super) fn go(
     wire: &Wire,
     init: Option<BorrowedFd<'_>>,
     receiver: Option<&OwnedFd>,
     notice: &[u8],
-) -> Result<(), Fault> {
+) -> Result<Option<OwnedFd>, Fault> {
     wire.send(Msg::Start, None)?;
-    if let Some(receiver) = receiver {
-        listener::hand_over(wire, init, receiver, notice)?;
+    let (mut word, fd) = wire.receive()?;
+    let notify = fd.filter(|_| word == Msg::Notify);
+    if word == Msg::Notify {
+        word = wire.receive()?.0;
     }
-    wire.expect(Msg::End, &mut |_| ()).map(drop)
+    if let Some(receiver) = receiver {
+        listener::hand_over(wire, word, init, receiver, notice)?;
+        word = wire.receive()?.0;
+    }
+    match word {
+        Msg::End => Ok(notify),
+        Msg::Fault(fault) => Err(fault),
+        other => Err(Fault::new(Step::Talk, Cause::Protocol(0, other.number()))),
+    }
 }

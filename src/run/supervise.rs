@@ -5,6 +5,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
 
 use super::caller::Init;
+use super::notify::Relay as Notify;
 use crate::error::{Context, Errno, Fault, Step};
 use crate::plan::Plan;
 use crate::sys::proc::{self, Ended};
@@ -33,11 +34,33 @@ impl Signals {
     }
 }
 
+/// What is waited for beside the terminal.
+pub(super) struct Watch {
+    signals: Signals,
+    notify: Option<Notify>,
+    /// One descriptor for the two, if there are two.
+    both: Option<OwnedFd>,
+}
+
+impl Watch {
+    /// Before the runtime puts a filter on itself.
+    pub(super) fn new(signals: Signals, notify: Option<Notify>) -> Result<Self, Fault> {
+        let both = notify
+            .as_ref()
+            .map(|notify| notify.beside(signals.0.as_fd()));
+        Ok(Self {
+            both: both.transpose().step(Step::Supervise)?,
+            signals,
+            notify,
+        })
+    }
+}
+
 /// Waits for the end of init, and gives how it has ended. `master` is its terminal,
 /// which gets the size of the caller's unless the plan has one.
 pub(super) fn until_end(
     init: &Init,
-    signals: &Signals,
+    watch: &Watch,
     master: Option<OwnedFd>,
     plan: &Plan,
 ) -> Result<Ended, Fault> {
@@ -45,6 +68,12 @@ pub(super) fn until_end(
     let mut relay = master
         .map(|master| Relay::start(master, resize))
         .transpose()?;
+    let Watch {
+        signals,
+        notify,
+        both,
+    } = watch;
+    let events = both.as_ref().unwrap_or(&signals.0);
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let own = own.unsigned_abs();
     loop {
@@ -53,13 +82,16 @@ pub(super) fn until_end(
             if let Some(relay) = &mut relay {
                 relay.finish();
             }
+            // Its last words.
+            let _ = notify.as_ref().map(Notify::pass);
             return Ok(ended);
         }
         match &mut relay {
-            Some(relay) => relay.wait(signals.0.as_fd()),
-            None => wait(&signals.0),
+            Some(relay) => relay.wait(events.as_fd()),
+            None => wait(events),
         }
         .step(Step::Supervise)?;
+        let _ = notify.as_ref().map(Notify::pass);
         while let Ok((signal, sender)) = sig::read(signals.0.as_fd()) {
             match (signal, &relay) {
                 // Our own write of its output to a reader that has gone: nothing that it is to know.
@@ -71,9 +103,9 @@ pub(super) fn until_end(
     }
 }
 
-/// Until a signal can be read.
-fn wait(signals: &OwnedFd) -> Result<(), Errno> {
-    match rustix::event::poll(&mut [PollFd::new(signals, PollFlags::IN)], None) {
+/// Until there is something to read.
+fn wait(events: &OwnedFd) -> Result<(), Errno> {
+    match rustix::event::poll(&mut [PollFd::new(events, PollFlags::IN)], None) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(errno) => Err(errno),
     }

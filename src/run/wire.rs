@@ -27,6 +27,8 @@ pub(super) enum Msg {
     Network,
     /// Parent to init: they are there.
     Moved,
+    /// Init to parent or `start`, with a descriptor: the socket for sd_notify.
+    Notify,
     /// Init to parent, with a descriptor: the terminal's master.
     Terminal,
     /// Init to parent: everything but execve is done.
@@ -72,6 +74,7 @@ impl Msg {
             Self::Warning(_) => 8,
             Self::Listener(_) => 9,
             Self::Network => 20,
+            Self::Notify => 22,
             Self::Moved => 21,
             Self::Mounted => 10,
             Self::Users => 14,
@@ -107,6 +110,7 @@ impl Msg {
             8 => Self::Warning(fault()?),
             9 => Self::Listener(u32::try_from(payload).ok()?),
             20 => Self::Network,
+            22 => Self::Notify,
             21 => Self::Moved,
             10 => Self::Mounted,
             14 => Self::Users,
@@ -238,6 +242,7 @@ mod tests {
             Msg::Proceed,
             Msg::Listener(7),
             Msg::Network,
+            Msg::Notify,
             Msg::Moved,
             Msg::Fault(fault()),
             Msg::Warning(fault()),

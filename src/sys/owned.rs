@@ -19,6 +19,13 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 pub struct OwnedFd(NonZeroI32);
 
 impl OwnedFd {
+    /// One that stays open for the rest of the process.
+    #[must_use]
+    pub fn keep(self) -> BorrowedFd<'static> {
+        // SAFETY: as in `as_fd`; nobody drops it any more.
+        unsafe { core::mem::transmute::<RawFd, BorrowedFd<'static>>(self.into_raw_fd()) }
+    }
+
     /// One more than the number: −1, which is none, would be 0.
     fn turned(fd: RawFd) -> NonZeroI32 {
         NonZeroI32::new(fd.wrapping_add(1)).unwrap_or(NonZeroI32::MAX)

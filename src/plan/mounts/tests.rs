@@ -10,6 +10,7 @@ use crate::error::{At, Cause, Fault, Rule};
 use crate::plan::draft::Draft;
 use crate::plan::make::{Request, Source};
 use crate::plan::op::{Op, describe};
+use crate::plan::service::Service;
 use crate::plan::{Plan, route};
 
 /// Too large for the stack of a test.
@@ -53,6 +54,7 @@ fn plan<T>(doc: &str, mode: Mode, way: Way, use_plan: impl FnOnce(&Plan) -> T) -
             rootless: false,
             uid: 0,
             cgroup_policy: None,
+            service: Service::default(),
         },
         source: Source {
             config: &config,

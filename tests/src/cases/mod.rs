@@ -16,6 +16,7 @@ mod process;
 mod real;
 mod rootfs;
 mod seccomp;
+mod service;
 mod state;
 mod systemd;
 mod tty;
@@ -39,6 +40,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("limits", limits::CASES),
     ("systemd", systemd::CASES),
     ("seccomp", seccomp::CASES),
+    ("service", service::CASES),
     ("state", state::CASES),
     ("tty", tty::CASES),
     ("users", users::CASES),

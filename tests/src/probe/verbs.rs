@@ -91,6 +91,7 @@ pub fn call(verb: &str, words: &[&str]) -> Answer {
         "ioctl" => ioctl(path, words),
         "lo" => lo(),
         "connect" => connect(path),
+        "notify" => notify(words),
         "uptime" => Ok(clocks()),
         "fdread" => fd_read(number(words.first(), 3) as i32),
         "watch-exe" => watch_exe(number(words.first(), 1000)),
@@ -327,6 +328,16 @@ fn lo() -> Answer {
 
 fn connect(path: &str) -> Answer {
     std::os::unix::net::UnixStream::connect(path).and_then(|_| ok())
+}
+
+/// Sends words to $NOTIFY_SOCKET, a datagram each, `+` in them being a new line.
+fn notify(words: &[&str]) -> Answer {
+    let path = std::env::var("NOTIFY_SOCKET").map_err(|_| bad("no NOTIFY_SOCKET"))?;
+    let socket = std::os::unix::net::UnixDatagram::unbound()?;
+    for word in words {
+        socket.send_to(word.replace('+', "\n").as_bytes(), &path)?;
+    }
+    ok()
 }
 
 fn clocks() -> Value {
