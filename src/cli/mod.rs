@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod alive;
+mod completion;
 mod create;
 mod delete;
 mod events;
@@ -43,8 +44,8 @@ const SIGPIPE: i32 = 13;
 const SIGXFSZ: i32 = 25;
 
 /// The verbs that have a file of their own, in the order of `run_verb`.
-const VERBS: &str =
-    "create run start state kill delete list spec features exec wait pause resume update events ps";
+const VERBS: &str = "create run start state kill delete list spec features exec wait pause resume update events ps \
+                     completion";
 
 /// The command line, as far as it has been taken apart.
 struct Call {
@@ -211,6 +212,7 @@ fn run_verb(call: &mut Call, section: &Row) -> Result<i32, Fault> {
         Some(13) => update::update(call),
         Some(14) => events::events(call),
         Some(15) => ps::ps(call),
+        Some(16) => completion::completion(call),
         _ => help_verb(call),
     }
 }

@@ -21,6 +21,7 @@ pub const CASES: &[Case] = &[
     case!(list_formats),
     case!(list_of_a_missing_root),
     case!(features_document),
+    case!(completion_for_shells),
     case!(spec_writes_a_config),
     case!(spec_rootless),
     case!(spec_config_runs),
@@ -263,6 +264,27 @@ fn list_of_a_missing_root(t: &T) {
         out.fails(&["no such file"]);
     }
     assert!(!t.path("no-root").exists(), "list made the state root");
+}
+
+/// Each shell gets every verb and flag; bash is asked what it makes of it.
+fn completion_for_shells(t: &T) {
+    if t.foreign() {
+        return;
+    }
+    for shell in ["bash", "zsh", "fish", "man"] {
+        let text = t.bare(&["completion", shell]).run().ok().stdout;
+        for word in ["create", "preserve-fds", "features", "cgroup-manager"] {
+            assert!(text.replace("\\-", "-").contains(word), "{shell}: {word}");
+        }
+        assert!(!text.contains("no-subreaper") || shell != "man" || text.contains("adopt"));
+    }
+    t.bare(&["completion", "csh"]).run().fails(&["bash, zsh"]);
+    let script = "eval \"$($0 completion bash)\"; complete_words() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
+         _ocilet; echo \"${COMPREPLY[@]}\"; }; complete_words ocilet --root /x create --pre; \
+         complete_words ocilet ki; complete_words ocilet --log-f";
+    let ocilet = t.ocilet.to_string_lossy();
+    let seen = t.tool("bash", &["-c", script, &ocilet]).run().ok().stdout;
+    assert_eq!(seen, "--preserve-fds\nkill\n--log-format\n");
 }
 
 /// The document has the shape that the specification gives it, and says what other cases show.
