@@ -128,6 +128,15 @@ fn tmpfs_modes_copies_and_seals() {
         fs::set_permissions(data.join("a/b/file"), fs::Permissions::from_mode(0o4751)).unwrap();
         fs::set_permissions(data.join("a"), fs::Permissions::from_mode(0o2770)).unwrap();
         symlink("/outside", data.join("link")).unwrap();
+        fs::hard_link(data.join("a/b/file"), data.join("hard")).unwrap();
+        fs::write(data.join("alone"), "").unwrap();
+        fs::hard_link(data.join("alone"), path.join("elsewhere")).unwrap();
+        let tagged = |of: &Path| {
+            // tmpfs has these on every kernel.
+            let flags = rustix::fs::XattrFlags::empty();
+            rustix::fs::setxattr(of, "trusted.tag", b"x\0y", flags).is_ok()
+        };
+        let tags = tagged(&data.join("a/b/file")) && tagged(&data.join("a"));
         for number in 0..200 {
             fs::create_dir(data.join(format!("many-{number}"))).unwrap();
             fs::write(data.join(format!("many-{number}/f")), "x").unwrap();
@@ -154,7 +163,15 @@ fn tmpfs_modes_copies_and_seals() {
         assert_eq!((file.uid(), file.gid()), (5, 6));
         assert_eq!(fs::metadata("/data/a").unwrap().mode() & 0o7777, 0o2770);
         assert_eq!(fs::read_link("/data/link").unwrap(), Path::new("/outside"));
-        assert_eq!(fs::read_dir("/data").unwrap().count(), 202);
+        assert_eq!(fs::read_dir("/data").unwrap().count(), 204);
+        let hard = fs::metadata("/data/hard").unwrap();
+        assert_eq!((hard.ino(), hard.nlink()), (file.ino(), 2));
+        assert_eq!(fs::metadata("/data/alone").unwrap().nlink(), 1);
+        for place in ["/data/hard", "/data/a"] {
+            let mut value = [0; 8];
+            let read = rustix::fs::getxattr(place, "trusted.tag", &mut value);
+            assert_eq!(read.ok(), tags.then_some(3), "{place}");
+        }
         assert_eq!(fs::read_to_string("/data/many-199/f").unwrap(), "x");
         assert_eq!(fs::metadata("/etc").unwrap().mode() & 0o7777, 0o1711);
         for place in ["/data/new", "/new"] {
