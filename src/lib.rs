@@ -30,6 +30,7 @@ pub mod fs;
 pub mod hooks;
 pub mod limits;
 pub mod plan;
+pub mod rdt;
 pub mod rootfs;
 pub mod run;
 pub mod say;

@@ -6,11 +6,11 @@
 
 use super::state::{CGROUPS, open_root, status};
 use super::{Call, FAILED};
-use crate::cgroup;
 use crate::error::{At, Cause, Fault, Rule, Step};
 use crate::plan::hooks::Moment;
 use crate::run::{self, Hooks};
 use crate::state::{Status, Stored, boot, buffer};
+use crate::{cgroup, rdt};
 
 /// The number of SIGKILL.
 const KILL: u32 = 9;
@@ -73,6 +73,7 @@ pub(super) fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
         cgroups.bus = cgroup::bus(call.args);
         cgroup::remove(cgroups)?;
     }
+    rdt::remove(&dir)?;
     dir.discard()?;
     if let Some(record) = record {
         poststop(call, record);

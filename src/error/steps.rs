@@ -100,6 +100,8 @@ table! {
         MoveDevice = "move into the container the network device",
         ListenNotify = "make the socket /run/notify/notify.sock of the container",
         ConnectNotify = "connect to $NOTIFY_SOCKET",
+        SetRdt = "set up linux.intelRdt",
+        RemoveRdt = "remove the resctrl group of the container",
         SetHostname = "set the host name",
         SetDomainname = "set the domain name",
         SetSysctl = "set the sysctl",

@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::environment::Seen;
 use super::process::Extra;
 use super::service::Service;
-use super::{Plan, cgroup, hooks, mounts, process, route, seccomp};
+use super::{Plan, cgroup, hooks, mounts, process, rdt, route, seccomp};
 use crate::cgroup::{Layout, Manager, Mode, Policy};
 use crate::config::{self, Config, Linux, NamespaceKind, Pools, Text};
 use crate::error::{At, Fault, Rule, Step};
@@ -81,7 +81,6 @@ fn fill(
         request, source, ..
     } = *draft;
     let config = source.config;
-    refuse_later(config)?;
     let Some(root) = &config.root else {
         return Err(Fault::rule(Step::MakePlan, Rule::RootMissing, At::Nothing));
     };
@@ -101,6 +100,9 @@ fn fill(
         route::make(draft, linux)?;
         sysctls(draft, linux);
         net_devices(draft, linux);
+        if let Some(groups) = &linux.intel_rdt {
+            rdt::make(draft, groups);
+        }
     }
     cgroup::make(
         source,
@@ -133,18 +135,6 @@ fn owner(draft: &Draft<'_>) -> Option<u32> {
     let given = own && draft.plan.cgroup.mode == Mode::V2 && uid != 0;
     let mounts = config.mounts.of(&pools.mounts);
     (given && mounts.iter().any(writable)).then_some(uid)
-}
-
-/// Refuses what later versions do: never silence.
-fn refuse_later(config: &Config) -> Result<(), Fault> {
-    let no = |rule, at| Err(Fault::rule(Step::MakePlan, rule, at));
-    let Some(linux) = &config.linux else {
-        return Ok(());
-    };
-    if let Some(rdt) = &linux.intel_rdt {
-        return no(Rule::LaterIntelRdt, At::Byte(rdt.at));
-    }
-    Ok(())
 }
 
 /// A text that says nothing when it is empty.

@@ -18,6 +18,7 @@ pub mod mounts;
 pub mod op;
 pub mod options;
 pub mod process;
+pub mod rdt;
 pub mod route;
 pub mod seccomp;
 pub mod systemd;
@@ -29,6 +30,7 @@ use hooks::Hooks;
 use mounts::Setup;
 use op::Op;
 use process::Process;
+use rdt::Rdt;
 use route::Namespaces;
 use seccomp::Filter;
 
@@ -53,6 +55,8 @@ pub struct Plan {
     pub domainname: Option<Str>,
     /// Name of the session keyring; `None` keeps the caller's.
     pub keyring: Option<Str>,
+    /// Its part of caches and memory bandwidth.
+    pub rdt: Rdt,
     /// It has a socket for sd_notify.
     pub notify: bool,
     /// Network devices to move: their names on the host and inside.
@@ -86,6 +90,7 @@ impl Plan {
             hostname: None,
             domainname: None,
             keyring: None,
+            rdt: Rdt::NONE,
             notify: false,
             net_devices: Vec::new(),
             sysctls: Vec::new(),

@@ -29,12 +29,15 @@ const DEPTH: usize = 32;
 /// Files with more links to come; one that finds no place is copied once more.
 const LINKS: usize = 256;
 
+/// A count of names, as the machine has it.
+type Links = linux_raw_sys::general::__kernel_ulong_t;
+
 /// A file that has other names.
 struct Linked {
     device: u64,
     inode: u64,
     /// Names that have not been met.
-    left: u64,
+    left: Links,
     copy: OwnedFd,
 }
 
@@ -156,7 +159,7 @@ fn linked(level: &Level, name: &CStr, about: &Stat, met: &mut Met) -> Result<(),
     let _ = met.push(Linked {
         device: about.st_dev,
         inode: about.st_ino,
-        left: u64::from(about.st_nlink).saturating_sub(1),
+        left: about.st_nlink.saturating_sub(1),
         copy,
     });
     Ok(())

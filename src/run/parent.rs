@@ -10,7 +10,6 @@ use super::hook::{self, Hooks};
 use super::init::{self, Inheritance, Joins};
 use super::wire::{Msg, Wire};
 use super::{Purpose, confine, device, listener, middle, notify, start, supervise, users};
-use crate::cgroup;
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs;
 use crate::limits::{Limit, STATE_BYTES};
@@ -24,6 +23,7 @@ use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Ended, Fork};
 use crate::sys::{AsFd, OwnedFd, ns, path, pidfd, sock, time};
 use crate::tty;
+use crate::{cgroup, rdt};
 
 /// What is to be done.
 pub struct Order {
@@ -116,6 +116,7 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
         Err(fault) if fault.cause() == Cause::Rule(Rule::NoContainer) => Ok(()),
         Err(fault) => Err(fault),
         Ok(()) => cgroup::remove(cgroups)
+            .and_then(|()| rdt::remove(&dir))
             .and_then(|()| dir.discard())
             .map(|()| hook::poststop(&Hooks::of(order.plan, Moment::Poststop, 0), warn)),
     };
@@ -188,6 +189,9 @@ fn bring_up(
     order.caller.send_pidfd(init.insert(born), b"standard")?;
     if !early {
         cgroup::finish(&plan.cgroup, &plan.arena, cgroups, Some(pid), warn)?;
+    }
+    if let Some(init) = &init {
+        rdt::enter(&plan.rdt, &plan.arena, dir, init.number())?;
     }
     wire.send(Msg::Enter, None)?;
     if let Some(init) = init.as_ref().filter(|_| !plan.net_devices.is_empty()) {

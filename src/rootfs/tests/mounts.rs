@@ -134,7 +134,7 @@ fn tmpfs_modes_copies_and_seals() {
         let tagged = |of: &Path| {
             // tmpfs has these on every kernel.
             let flags = rustix::fs::XattrFlags::empty();
-            rustix::fs::setxattr(of, "trusted.tag", b"x\0y", flags).is_ok()
+            rustix::fs::setxattr(of.to_str().unwrap(), "trusted.tag", b"x\0y", flags).is_ok()
         };
         let tags = tagged(&data.join("a/b/file")) && tagged(&data.join("a"));
         for number in 0..200 {

@@ -12,7 +12,8 @@ pub const CASES: &[Case] = &[
     case!(malformed_documents, 60),
     case!(malformed_values, 60),
     case!(unknown_properties_are_ignored),
-    case!(not_yet_properties_are_refused),
+    case!(empty_properties),
+    case!(resctrl_that_is_not_there),
     case!(escapes_and_surrogates),
     case!(deep_nesting),
     case!(size_limits),
@@ -384,16 +385,9 @@ fn unknown_properties_are_ignored(t: &T) {
     assert_eq!(out.stdout, "ran\n");
 }
 
-/// What the runtime does not do yet it refuses, naming the property: never silence.
-fn not_yet_properties_are_refused(t: &T) {
+/// Empty ones ask for nothing.
+fn empty_properties(t: &T) {
     only_ocilet(t);
-    let linux = |key: &str, value: serde_json::Value| {
-        t.bundle()
-            .edit(|c| c["linux"][key] = value)
-            .create_fails(&[key]);
-    };
-    linux("intelRdt", json!({"closID": "x"}));
-    // Empty ones ask for nothing.
     t.bundle()
         .edit(|c| {
             c["hooks"] = json!({"prestart": [], "poststop": []});
@@ -403,6 +397,23 @@ fn not_yet_properties_are_refused(t: &T) {
         .probe(&["exit"])
         .run()
         .ok();
+}
+
+/// What the machine cannot do is an error, not silence.
+fn resctrl_that_is_not_there(t: &T) {
+    only_ocilet(t);
+    if fs::read_dir("/sys/fs/resctrl").is_ok_and(|mut all| all.next().is_some()) {
+        cannot("this machine has resctrl");
+    }
+    for rdt in [
+        json!({}),
+        json!({"closID": "x"}),
+        json!({"l3CacheSchema": "L3:0=f", "enableMonitoring": true}),
+    ] {
+        t.bundle()
+            .edit(|c| c["linux"]["intelRdt"] = rdt)
+            .create_fails(&["intelRdt", "/sys/fs/resctrl"]);
+    }
 }
 
 fn escapes_and_surrogates(t: &T) {

@@ -25,17 +25,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("state", &["fs", "sys"]),
     ("hooks", &["fs", "sys"]),
     ("tty", &["fs", "sys"]),
+    ("rdt", &["plan", "state", "fs", "sys"]),
     (
         "run",
         &[
             "rootfs", "cgroup", "seccomp", "state", "hooks", "fs", "tty", "sys", "plan", "say",
+            "rdt",
         ],
     ),
     (
         "cli",
         &[
             "bundle", "config", "plan", "run", "state", "cgroup", "say", "fs", "tty", "rootfs",
-            "seccomp", "hooks", "sys",
+            "seccomp", "hooks", "sys", "rdt",
         ],
     ),
     ("main", &["cli", "say", "sys"]),
