@@ -64,6 +64,10 @@ fn network_devices_move(t: &T) {
             "dump",
             "/proc/net/if_inet6",
             "--",
+            "echo",
+            "all",
+            "said",
+            "--",
             "sleep",
         ])
         .create();
@@ -72,7 +76,7 @@ fn network_devices_move(t: &T) {
         assert!(!outside.contains(&format!(" {name}@")), "{outside}");
     }
     container.start();
-    container.until("eth0");
+    container.until("all said");
     let seen = container.text();
     let names = &container.lines()[0]["names"];
     for name in ["lo", "eth0", "v1", "lan0"] {
