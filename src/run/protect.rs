@@ -40,7 +40,13 @@ fn seal(args: Args) -> Result<(), Fault> {
     if exe::is_immutable(own.as_fd()) {
         return Ok(());
     }
-    let copy = exe::sealed_copy(own.as_fd()).step_at(Step::SealRuntime, at)?;
+    let copy = match exe::sealed_copy(own.as_fd()) {
+        // Executable memfds are forbidden (vm.memfd_noexec), or there are none.
+        Err(Errno::ACCESS | Errno::NOSYS) if exe::is_read_only(own.as_fd()) => return Ok(()),
+        Err(Errno::ACCESS | Errno::NOSYS) => exe::read_only(own.as_fd()),
+        copied => copied,
+    }
+    .step_at(Step::SealRuntime, at)?;
     Err(proc::reexec(copy.as_fd(), args)).step_at(Step::SealRuntime, at)
 }
 

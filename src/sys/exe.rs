@@ -35,6 +35,26 @@ pub fn is_immutable(exe: BorrowedFd<'_>) -> bool {
     }
 }
 
+/// Whether its mount lets nobody write.
+#[must_use]
+pub fn is_read_only(exe: BorrowedFd<'_>) -> bool {
+    use rustix::fs::StatVfsMountFlags;
+    rustix::fs::fstatvfs(exe).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// The binary behind a read-only mount of its own that is attached nowhere (mount_setattr(2), Linux 5.12): whoever gets at
+/// it by /proc/PID/exe gets it by that mount.
+///
+/// # Errors
+///
+/// EPERM without CAP_SYS_ADMIN, ENOSYS before that.
+pub fn read_only(exe: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let mount = super::mount::clone_tree(exe, c"", false)?;
+    let read_only = linux_raw_sys::general::MOUNT_ATTR_RDONLY;
+    super::mount::set_attributes(&mount, false, read_only, 0)?;
+    Ok(mount)
+}
+
 /// Copies the binary into a sealed memfd, man 2 memfd_create (kernel 3.17), ready for execveat.
 ///
 /// # Errors

@@ -24,6 +24,7 @@ pub const CASES: &[Case] = &[
     case!(program_through_descriptors, 60),
     case!(waiting_init_holds_nothing),
     case!(runtime_binary_is_out_of_reach),
+    case!(runtime_binary_without_memfds),
     case!(entrypoint_is_the_runtime_itself),
     case!(swapped_destination, 90, serial),
     case!(swapped_parent_of_new_directories, 90, serial),
@@ -486,6 +487,38 @@ fn runtime_binary_is_out_of_reach(t: &T) {
         "# {} executables seen",
         seen["seen"].as_array().unwrap().len()
     );
+}
+
+/// Where executable memfds are forbidden, the binary is executed by a read-only mount.
+fn runtime_binary_without_memfds(t: &T) {
+    only_ocilet(t);
+    let bundle = t.bundle().without_namespace("pid").probe(&[
+        "sleep",
+        "100",
+        "--",
+        "open",
+        "/proc/1/exe",
+        "w",
+        "--",
+        "echo",
+        "ran",
+    ]);
+    let (id, _) = bundle.run_cmd(&[]);
+    // The sysctl is one of the pid namespace.
+    let script = format!(
+        "echo 2 > /proc/sys/vm/memfd_noexec || exit 77; exec \"$0\" --root {} run --bundle {} {id}",
+        t.root.display(),
+        bundle.dir.display()
+    );
+    let ocilet = t.ocilet.to_string_lossy();
+    let words = ["-p", "-f", "--mount-proc", "sh", "-c", &script, &ocilet];
+    let out = t.tool("unshare", &words).run();
+    if out.code() == 77 {
+        cannot("no vm.memfd_noexec (Linux 6.3)");
+    }
+    assert!(out.stdout.contains("ran"), "{}{}", out.stdout, out.stderr);
+    // ETXTBSY or EROFS, but no success.
+    assert_ne!(out.lines()[0]["ok"], true, "{}", out.stdout);
 }
 
 /// CVE-2019-5736, the other way: the container's program is /proc/self/exe.
