@@ -43,7 +43,7 @@ pub(super) fn update(call: &mut Call) -> Result<i32, Fault> {
     call.voice.scene.document = doc;
     for flag in ["l3-cache-schema", "mem-bw-schema"] {
         if call.parsed.value(flag).is_some() {
-            return refuse(Step::PlanLimits, Rule::LaterIntelRdt);
+            return refuse(Step::PlanLimits, Rule::UpdateRdt);
         }
     }
     let resources = config::read_resources(doc, pools)?;

@@ -196,6 +196,7 @@ table! {
         CopyUpTmpfs = "tmpcopyup is for mounts of type tmpfs",
         NeedsMountNamespace = "mounts, masked and read-only paths and a read-only root need {\"type\": \"mount\"} in linux.namespaces",
         PrivateNoPivot = "a private rootfsPropagation is not safe without pivot_root; leave out --no-pivot",
+        UpdateRdt = "resctrl groups keep the schemata that they were made with: write to /sys/fs/resctrl",
         LaterIdMap = "id-mapped mounts come with user namespaces, in a later version",
         // rootfs/
         PlainDirectory = "procfs and sysfs are mounted on a plain directory; in this root filesystem it is a link or a file",

@@ -21,8 +21,8 @@ pub mod process;
 pub mod rdt;
 pub mod route;
 pub mod seccomp;
-pub mod systemd;
 pub mod service;
+pub mod systemd;
 
 use arena::{Arena, Str};
 use heapless::Vec;

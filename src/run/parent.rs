@@ -136,6 +136,22 @@ fn keep_exit(dir: &Dir<'_>, ended: Ended) -> Result<(), Fault> {
     })
 }
 
+/// What init cannot do from inside: its network devices, and the hooks of the host.
+fn serve(plan: &Plan, init: &Init, wire: &Wire, warn: &mut dyn FnMut(Fault)) -> Result<(), Fault> {
+    if !plan.net_devices.is_empty() {
+        wire.expect(Msg::Network, warn)?;
+        device::hand_over(plan, init)?;
+        wire.send(Msg::Moved, None)?;
+    }
+    if plan.hooks.in_create() {
+        wire.expect(Msg::Mounted, warn)?;
+        Hooks::of(plan, Moment::Prestart, init.number()).run()?;
+        Hooks::of(plan, Moment::CreateRuntime, init.number()).run()?;
+        wire.send(Msg::Proceed, None)?;
+    }
+    Ok(())
+}
+
 /// From nothing to a container that exists, and for `run` to one that runs.
 fn bring_up(
     order: &mut Order,
@@ -194,17 +210,8 @@ fn bring_up(
         rdt::enter(&plan.rdt, &plan.arena, dir, init.number())?;
     }
     wire.send(Msg::Enter, None)?;
-    if let Some(init) = init.as_ref().filter(|_| !plan.net_devices.is_empty()) {
-        wire.expect(Msg::Network, warn)?;
-        device::hand_over(plan, init)?;
-        wire.send(Msg::Moved, None)?;
-    }
-    if plan.hooks.in_create() {
-        wire.expect(Msg::Mounted, warn)?;
-        let pid = init.as_ref().map_or(0, Init::number);
-        Hooks::of(plan, Moment::Prestart, pid).run()?;
-        Hooks::of(plan, Moment::CreateRuntime, pid).run()?;
-        wire.send(Msg::Proceed, None)?;
+    if let Some(init) = init {
+        serve(plan, init, &wire, warn)?;
     }
     let master = match terminal {
         tty::Mode::Relay => wire.expect(Msg::Terminal, warn)?,
