@@ -236,7 +236,6 @@ fn bring_up(
     if order.purpose != Purpose::Create {
         let handle = init.fd.as_ref().map(AsFd::as_fd);
         let from = start::go(&wire, handle, receiver.as_ref(), notice)?;
-        let pid = init.number();
         relay = (from.zip(supervisor)).map(|(from, to)| notify::Relay { from, to, pid });
         Hooks::of(plan, Moment::Poststart, init.number()).run()?;
     }

@@ -125,6 +125,7 @@ impl Case {
                 rootless: false,
                 uid: 0,
                 cgroup_policy: None,
+                service: crate::plan::service::Service::default(),
             };
             make(source, request, &self.layout, arena, &mut self.plan)
         }
