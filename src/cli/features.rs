@@ -112,7 +112,7 @@ mod tests {
             "            \"CAP_CHOWN\",\n",
             "            \"CAP_CHECKPOINT_RESTORE\"\n        ],\n",
             "                \"MPOL_F_STATIC_NODES\"\n            ]\n",
-            "\"potentiallyUnsafeConfigAnnotations\": []\n}\n",
+            "\"run.ocilet.\"\n    ]\n}\n",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
