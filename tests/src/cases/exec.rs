@@ -291,8 +291,12 @@ fn labels(t: &T) {
     // Nobody has loaded them, with or without the modules.
     c.exec(&["--apparmor", "ocilet-no-such-profile"], &[])
         .fails_with(255, &["AppArmor profile", "ocilet-no-such-profile"]);
-    c.exec(&["--process-label", "ocilet:no:such:label"], &[])
-        .fails_with(255, &["SELinux label", "ocilet:no:such:label"]);
+    // SELinux without a policy takes any label; everything is "kernel" then.
+    let current = fs::read("/proc/self/attr/current").unwrap_or_default();
+    if !current.starts_with(b"kernel") {
+        c.exec(&["--process-label", "ocilet:no:such:label"], &[])
+            .fails_with(255, &["SELinux label", "ocilet:no:such:label"]);
+    }
     c.exec(&["--apparmor", "", "--process-label="], &["report"])
         .ok();
 }
@@ -1093,7 +1097,9 @@ fn nothing_of_the_host(t: &T) {
 fn binary_is_out_of_reach(t: &T) {
     own(t);
     let c = t.bundle().probe(&["watch-exe", "2000"]).detach();
-    for _ in 0..30 {
+    // For as long as it surely watches, however slow the machine is.
+    let until = std::time::Instant::now() + std::time::Duration::from_millis(1000);
+    while std::time::Instant::now() < until {
         c.exec(&[], &["exit"]).ok();
     }
     assert_eq!(c.wait(), 0);
