@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket
 use crate::error::{Context, Errno, Fault, Step};
 use crate::fs::root::Root;
 use crate::plan::service::{NOTIFY_DIRECTORY, NOTIFY_NAME};
-use crate::state::Digits;
+use crate::state::{self, Digits};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, sock};
 use crate::text::pieces;
 
@@ -35,8 +35,8 @@ const LINES: [&[u8]; 8] = [
 const MESSAGE: usize = 4096;
 /// Seconds for the supervisor to have read all, as systemd's own tools wait.
 const BARRIER: i64 = 30;
-/// The same for READY=1 where the end of the container cannot be waited for: before Linux 5.3.
-const BLIND: i64 = 120;
+/// Nanoseconds between two looks at a container whose end cannot be waited for: before Linux 5.3.
+const TICK: i64 = 50_000_000;
 
 /// Init's part: the socket, in the directory that was mounted for it. The umask is 0, so that any user may write to it.
 pub(super) fn listen(root: Root<'_>) -> Result<OwnedFd, Fault> {
@@ -100,18 +100,18 @@ impl Relay {
         for fd in [Some(self.from.as_fd()), init].into_iter().flatten() {
             let _ = fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
         }
-        let blind = Timespec {
-            tv_sec: BLIND,
-            tv_nsec: 0,
+        let tick = Timespec {
+            tv_sec: 0,
+            tv_nsec: TICK,
         };
-        let patience = init.is_none().then_some(&blind);
+        let patience = init.is_none().then_some(&tick);
         loop {
-            match poll(&mut fds, patience) {
-                Ok(0) => return Ok(()),
-                Ok(_) | Err(Errno::INTR) => {}
+            let ended = match poll(&mut fds, patience) {
+                Ok(0) => !state::lives(self.pid),
+                Ok(_) => fds.get(1).is_some_and(|init| !init.revents().is_empty()),
+                Err(Errno::INTR) => false,
                 Err(errno) => return Err(errno).step(Step::Supervise),
-            }
-            let ended = fds.get(1).is_some_and(|init| !init.revents().is_empty());
+            };
             if self.pass() {
                 self.barrier();
                 return Ok(());

@@ -25,6 +25,6 @@ mod writer;
 
 pub use dir::{Dir, START_SOCKET, Status};
 pub use owner::user_name;
-pub use process::{Live, boot};
+pub use process::{Live, boot, lives};
 pub use record::{Digits, Exit, Identity, Record, Stored, decimal};
 pub use root::{Root, buffer, check_id, is_rootless};

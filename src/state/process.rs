@@ -238,6 +238,12 @@ fn stat(pid: u32) -> Result<Stat, Errno> {
     parse_stat(read_file(CWD, path, &mut buffer)?).ok_or(Errno::IO)
 }
 
+/// Whether a process with this number lives; one that has ended and was not waited for does not.
+#[must_use]
+pub fn lives(pid: u32) -> bool {
+    stat(pid).is_ok_and(|stat| stat.alive)
+}
+
 /// `/proc/PID/stat`, written right-aligned over the template.
 fn stat_path(pid: u32, template: &mut [u8; 22]) -> Option<&CStr> {
     let mut rest = pid;

@@ -337,11 +337,12 @@ impl Container<'_> {
         fs::read_to_string(&self.out).unwrap_or_default()
     }
 
-    /// Waits for a word in the output.
+    /// Waits for a word in the output, and for the end of its line.
     #[track_caller]
     pub fn until(&self, word: &str) {
         wait_for(&format!("`{word}` from the container"), || {
-            self.text().contains(word)
+            let text = self.text();
+            text.find(word).is_some_and(|at| text[at..].contains('\n'))
         });
     }
 

@@ -660,7 +660,11 @@ fn oom_event(t: &T) {
         .create();
     let running = t.cmd(&["events", "--interval", "1h", &c.id]).spawn();
     // It has to be watching before that happens.
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    wait_for("events that watches", || {
+        witness::descriptors(running.pid())
+            .values()
+            .any(|file| file.contains("[eventfd]") || file.ends_with("/memory.events"))
+    });
     c.start();
     running.until("oom");
     c.kill("9").ok();

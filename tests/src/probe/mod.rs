@@ -59,7 +59,8 @@ pub const CAPABILITIES: &[&str] = &[
 /// Prints one line; a closed stdout is no error of the probe.
 fn say(value: &Value) {
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{value}");
+    // In one piece: who reads meanwhile sees the whole line or nothing of it.
+    let _ = out.write_all(format!("{value}\n").as_bytes());
     let _ = out.flush();
 }
 
