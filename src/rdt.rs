@@ -12,10 +12,10 @@ use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, unlinkat};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::plan::arena::Arena;
 use crate::plan::rdt::Rdt;
-use crate::state::{Digits, Dir};
+use crate::state::Dir;
 use crate::sys::file::read_whole;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, path};
-use crate::text::pieces;
+use crate::text::{Digits, pieces};
 
 /// RDTGROUP_SUPER_MAGIC, linux/magic.h.
 const MAGIC: u32 = 0x0765_5821;

@@ -87,25 +87,49 @@ impl<'t> Iterator for Pieces<'t> {
     }
 }
 
-/// Gives the decimal digits of a number.
-#[inline(never)]
-pub fn decimal(number: i64, digit: &mut dyn FnMut(u8)) {
-    if number < 0 {
-        digit(b'-');
-    }
-    let number = number.unsigned_abs();
-    let mut power = 10_u64.pow(19);
-    while power > 0 {
-        if power <= number || power == 1 {
-            digit(b'0' + u8::try_from(number / power % 10).unwrap_or(0));
+/// A number as decimal text.
+pub struct Digits {
+    text: [u8; 20],
+    start: usize,
+}
+
+impl Digits {
+    /// The text of `value`.
+    #[must_use]
+    #[inline(never)]
+    pub fn new(mut value: u64) -> Self {
+        let mut digits = Self {
+            text: [b'0'; 20],
+            start: 20,
+        };
+        for (n, digit) in digits.text.iter_mut().enumerate().rev() {
+            *digit = b'0'.wrapping_add((value % 10) as u8 & 0xf);
+            digits.start = n;
+            value /= 10;
+            if value == 0 {
+                break;
+            }
         }
-        power /= 10;
+        digits
+    }
+
+    /// The digits, without zeros in front.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        self.padded(1)
+    }
+
+    /// The digits, with zeros in front up to `width` of them (at most 20).
+    #[must_use]
+    pub fn padded(&self, width: usize) -> &[u8] {
+        let start = self.start.min(self.text.len().saturating_sub(width));
+        self.text.get(start..).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{c_text, cut, field, number, pieces};
+    use super::{Digits, c_text, cut, field, number, pieces};
 
     #[test]
     fn numbers() {
@@ -116,6 +140,16 @@ mod tests {
         assert_eq!(number(b"8", 8), None);
         assert_eq!(number(b"", 10), None);
         assert_eq!(number(b"-1", 10), None);
+    }
+
+    #[test]
+    fn digits() {
+        for n in [0, 7, 10, 1234, u64::MAX] {
+            assert_eq!(Digits::new(n).text(), n.to_string().as_bytes());
+        }
+        assert_eq!(Digits::new(7).padded(3), b"007");
+        assert_eq!(Digits::new(0).padded(2), b"00");
+        assert_eq!(Digits::new(1234).padded(3), b"1234");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::sys::args::Args;
 use crate::sys::file::{read_whole, write_whole};
 use crate::sys::memory::TakeOnce;
 use crate::sys::{AsFd, OwnedFd, sock, time};
-use crate::text::{cut, decimal, pieces};
+use crate::text::{Digits, cut, pieces};
 
 /// Seconds that a job of systemd, or an answer, is waited for.
 const PATIENCE: u16 = 30;
@@ -103,9 +103,9 @@ impl Bus {
         };
         append(&mut bus.ended, b"\0AUTH EXTERNAL ");
         // The number of the user, each digit in hexadecimal.
-        decimal(i64::from(geteuid().as_raw()), &mut |digit| {
-            append(&mut bus.ended, &[b'3', digit]);
-        });
+        for digit in Digits::new(geteuid().as_raw().into()).text() {
+            append(&mut bus.ended, &[b'3', *digit]);
+        }
         append(&mut bus.ended, b"\r\nBEGIN\r\n");
         write_whole(&bus.socket, &bus.ended)?;
         bus.ended.clear();
@@ -296,7 +296,7 @@ fn socket<'p>(uid: u32, name: &[u8], path: &'p mut Vec<u8, 256>) -> &'p [u8] {
     append(path, b"/run/");
     if uid != 0 {
         append(path, b"user/");
-        decimal(i64::from(uid), &mut |digit| append(path, &[digit]));
+        append(path, Digits::new(u64::from(uid)).text());
         append(path, b"/");
     }
     append(path, name);

@@ -8,8 +8,7 @@
 use super::{Hierarchies, Mode, Record, Unit};
 use crate::limits::CGROUP_BYTES;
 use crate::sys::memory::TakeOnce;
-use crate::text::cut;
-use crate::text::{number, pieces};
+use crate::text::{Digits, cut, number, pieces};
 
 /// Decoded fields of one line, on their way into the list.
 static FIELDS: TakeOnce<[u8; CGROUP_BYTES]> = TakeOnce::new([0; CGROUP_BYTES]);
@@ -38,20 +37,6 @@ impl Sink<'_> {
         }
         Some(())
     }
-
-    fn number(&mut self, mut value: u64) -> Option<()> {
-        let mut digits = [b'0'; 20];
-        let mut start = digits.len();
-        for (n, digit) in digits.iter_mut().enumerate().rev() {
-            *digit += u8::try_from(value % 10).ok()?;
-            value /= 10;
-            start = n;
-            if value == 0 {
-                break;
-            }
-        }
-        self.put(digits.get(start..)?)
-    }
 }
 
 fn hex(nibble: u8) -> u8 {
@@ -74,9 +59,9 @@ impl Record {
                 sink.escaped(field)?;
                 sink.put(b" ")?;
             }
-            sink.number(u64::from(row.made))?;
+            sink.put(Digits::new(u64::from(row.made)).text())?;
             sink.put(b" ")?;
-            sink.number(row.inode)?;
+            sink.put(Digits::new(row.inode).text())?;
             sink.put(b"\n")?;
         }
         let Sink { buffer, used } = sink;

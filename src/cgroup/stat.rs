@@ -3,7 +3,7 @@
 
 use super::{Hierarchy, Kinds, Mode, Record, io};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd};
-use crate::text::{decimal, field, number, pieces};
+use crate::text::{Digits, field, number, pieces};
 use core::ffi::CStr;
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 
@@ -68,9 +68,7 @@ impl OomWatch {
         let mut line = heapless::Vec::<u8, 48>::new();
         for fd in [fd.as_fd(), control.as_fd()] {
             let number = crate::sys::AsRawFd::as_raw_fd(&fd);
-            decimal(i64::from(number), &mut |digit| {
-                let _ = line.push(digit);
-            });
+            let _ = line.extend_from_slice(Digits::new(number.unsigned_abs().into()).text());
             let _ = line.push(b' ');
         }
         io::write(dir, c"cgroup.event_control", &line).ok()?;

@@ -5,6 +5,8 @@ use super::devices::{BLOCK, Fold, MKNOD, READ, Range, WRITE};
 use super::io;
 use crate::error::Errno;
 use crate::sys::{AsFd, BorrowedFd};
+use crate::text::Digits;
+use heapless::Vec;
 
 /// Copies cpus and mems of the parent where a cpuset has none, since it takes no process before: a `fresh` one starts
 /// empty (or, where the parent's `cgroup.clone_children` is set, with the same values).
@@ -36,57 +38,38 @@ pub(super) fn device_rules(dir: BorrowedFd<'_>, fold: &Fold) -> Result<(), Errno
     for range in fold.ranges().iter().filter(|range| range.access != 0) {
         let mut line = Line::default();
         line.range(range);
-        io::put(others, line.text())?;
+        io::put(others, &line.0)?;
     }
     Ok(())
 }
 
 /// One line of devices.allow: `c 1:3 rwm`. The longest is "c 4294967295:4294967295 rwm".
 #[derive(Default)]
-struct Line {
-    bytes: [u8; 32],
-    len: usize,
-}
+struct Line(Vec<u8, 32>);
 
 impl Line {
     fn range(&mut self, range: &Range) {
-        self.put(if range.kind == BLOCK { b'b' } else { b'c' });
-        self.put(b' ');
+        self.put(if range.kind == BLOCK { b"b " } else { b"c " });
         self.number(range.major);
-        self.put(b':');
+        self.put(b":");
         self.number(range.minor);
-        self.put(b' ');
-        for (bit, letter) in [(READ, b'r'), (WRITE, b'w'), (MKNOD, b'm')] {
+        self.put(b" ");
+        for (bit, letter) in [(READ, b"r"), (WRITE, b"w"), (MKNOD, b"m")] {
             if range.access & bit != 0 {
                 self.put(letter);
             }
         }
     }
 
-    fn put(&mut self, byte: u8) {
-        if let Some(slot) = self.bytes.get_mut(self.len) {
-            *slot = byte;
-            self.len += 1;
-        }
-    }
-
     fn number(&mut self, number: Option<u32>) {
-        let Some(number) = number else {
-            return self.put(b'*');
-        };
-        let mut power = 1_000_000_000;
-        while power > 1 && power > number {
-            power /= 10;
-        }
-        while power > 0 {
-            let digit = u8::try_from(number / power % 10).unwrap_or(0);
-            self.put(b'0' + digit);
-            power /= 10;
+        match number {
+            Some(number) => self.put(Digits::new(u64::from(number)).text()),
+            None => self.put(b"*"),
         }
     }
 
-    fn text(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
+    fn put(&mut self, bytes: &[u8]) {
+        let _ = self.0.extend_from_slice(bytes);
     }
 }
 
@@ -95,7 +78,7 @@ mod tests {
     use super::{Line, Range};
     use crate::cgroup::devices::{Fold, Rule};
 
-    fn line(major: Option<u32>, minor: Option<u32>, access: u8) -> Vec<u8> {
+    fn line(major: Option<u32>, minor: Option<u32>, access: u8) -> std::vec::Vec<u8> {
         let mut fold = Box::new(Fold::new());
         let rule = Rule {
             allow: true,
@@ -108,7 +91,7 @@ mod tests {
         let range: &Range = fold.ranges().first().unwrap();
         let mut line = Line::default();
         line.range(range);
-        line.text().to_vec()
+        line.0.to_vec()
     }
 
     #[test]

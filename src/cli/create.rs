@@ -8,8 +8,8 @@ use crate::error::{Fault, Rule, Step};
 use crate::limits::PRESERVE_FDS;
 use crate::plan::service::Service;
 use crate::run::{self, Caller, Order, Purpose};
-use crate::state::decimal;
 use crate::sys::args::Args;
+use crate::text::number;
 
 /// `create ID`.
 pub(super) fn create(call: &mut Call) -> Result<i32, Fault> {
@@ -82,10 +82,10 @@ pub(super) fn caller(parsed: &Parsed) -> Result<Caller, Fault> {
 
 /// What a service manager says in the environment; descriptors only where they are meant for this process.
 fn service(args: Args) -> Service {
-    let number = |name: &[u8]| args.env(name).and_then(|text| decimal(text.to_bytes()));
+    let value = |name: &[u8]| number(args.env(name)?.to_bytes(), 10);
     let own = rustix::process::getpid().as_raw_nonzero().get();
-    let ours = number(b"LISTEN_PID") == u64::try_from(own).ok();
-    let sockets = number(b"LISTEN_FDS").filter(|_| ours).unwrap_or(0);
+    let ours = value(b"LISTEN_PID") == u64::try_from(own).ok();
+    let sockets = value(b"LISTEN_FDS").filter(|_| ours).unwrap_or(0);
     Service {
         notify: args
             .env(b"NOTIFY_SOCKET")
@@ -100,7 +100,7 @@ fn service(args: Args) -> Service {
 /// sense.
 pub(super) fn preserve_fds(parsed: &mut Parsed, sockets: u32) -> Option<u32> {
     let text = parsed.value("preserve-fds").unwrap_or(c"0");
-    let more = decimal(text.to_bytes());
+    let more = number(text.to_bytes(), 10);
     let number = more.and_then(|more| more.checked_add(u64::from(sockets)));
     let number = number.filter(|number| *number <= PRESERVE_FDS as u64);
     if number.is_none() {

@@ -9,10 +9,10 @@ use super::{Call, FAILED};
 use crate::cgroup::{self, Mode};
 use crate::error::{Context, Errno, Fault, Packed, Rule, Step, packed};
 use crate::say::Line;
-use crate::state::{Status, decimal};
+use crate::state::Status;
 use crate::sys::memory::TakeOnce;
 use crate::sys::{AsFd, path, time};
-use crate::text::{c_text, cut, pieces};
+use crate::text::{c_text, cut, number, pieces};
 use heapless::Vec;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, OFlags, RawDir};
@@ -56,7 +56,7 @@ fn duration(text: &[u8]) -> Option<u64> {
             let other = text.iter().position(|byte| byte.is_ascii_digit() != digits);
             other.unwrap_or(text.len())
         };
-        let (number, behind) = rest.split_at_checked(end(rest, true))?;
+        let (count, behind) = rest.split_at_checked(end(rest, true))?;
         let (unit, behind) = behind.split_at_checked(end(behind, false))?;
         let unit = match unit {
             b"ms" => 1_000_000,
@@ -65,7 +65,7 @@ fn duration(text: &[u8]) -> Option<u64> {
             b"h" => 3600 * SECOND,
             _ => return None,
         };
-        all = all.checked_add(decimal(number)?.checked_mul(unit)?)?;
+        all = all.checked_add(number(count, 10)?.checked_mul(unit)?)?;
         rest = behind;
     }
     Some(all)
@@ -208,7 +208,7 @@ impl Printer<'_, '_> {
         };
         match text.trim_ascii() {
             b"max" => Some(u64::MAX),
-            digits => Some(decimal(digits)?.saturating_mul(decimal(factor).unwrap_or(1))),
+            digits => Some(number(digits, 10)?.saturating_mul(number(factor, 10).unwrap_or(1))),
         }
     }
 
@@ -223,7 +223,8 @@ impl Printer<'_, '_> {
         let mut separator = "";
         while let Some(Ok(entry)) = entries.next() {
             let (_, size) = cut(entry.file_name().to_bytes(), b'-');
-            let Some(size) = size.strip_suffix(b"kB").and_then(decimal) else {
+            let size = size.strip_suffix(b"kB");
+            let Some(size) = size.and_then(|size| number(size, 10)) else {
                 continue;
             };
             let (size, unit) = match size.trailing_zeros() {
@@ -283,10 +284,10 @@ fn list(line: &mut Line<'_>, kind: u8, text: &[u8], second: &[u8]) {
             b'l' => {
                 for word in pieces(row.trim_ascii(), b' ').filter(|word| !word.is_empty()) {
                     let (low, high) = cut(word, b'-');
-                    let low = decimal(low).unwrap_or(0);
-                    for number in low..=decimal(high).unwrap_or(low) {
+                    let low = number(low, 10).unwrap_or(0);
+                    for cpu in low..=number(high, 10).unwrap_or(low) {
                         item(line, "", &[]);
-                        line.number(number);
+                        line.number(cpu);
                     }
                 }
             }

@@ -15,8 +15,8 @@ use crate::limits::Limit;
 use crate::plan::Plan;
 use crate::plan::process::{Extra, Sets};
 use crate::run::{self, ExecOrder};
-use crate::state::{Status, boot, buffer, decimal};
-use crate::text::cut;
+use crate::state::{Status, boot, buffer};
+use crate::text::{cut, number};
 use rustix::thread::Gid;
 
 /// `exec ID [COMMAND…]`: all its failures are 255, since the other codes are the program's.
@@ -185,7 +185,7 @@ fn user(text: &[u8]) -> Option<(u32, u32)> {
 
 /// A user or group; the highest number means "unchanged" to the kernel.
 fn id(text: &[u8]) -> Option<u32> {
-    let number = u32::try_from(decimal(text)?).ok();
+    let number = u32::try_from(number(text, 10)?).ok();
     number.filter(|number| *number != u32::MAX)
 }
 

@@ -6,7 +6,7 @@ use super::flags::place;
 use super::state::{CGROUPS, open_root};
 use crate::cgroup;
 use crate::error::{At, Cause, Fault, Rule, Step};
-use crate::state::{Live, boot, buffer, decimal};
+use crate::state::{Live, boot, buffer};
 
 /// Signals 1 to 31 by their place, and other names of some.
 static NAMES: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP \
@@ -106,7 +106,7 @@ pub(super) fn number(word: &[u8]) -> Option<u32> {
 
 /// Digits only: no sign, no blanks.
 fn digits(text: &[u8]) -> Option<u32> {
-    u32::try_from(decimal(text)?).ok()
+    u32::try_from(crate::text::number(text, 10)?).ok()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use super::text::Text;
 use crate::limits;
-use crate::text::decimal;
+use crate::text::Digits;
 
 /// The first byte at or after `at` that is not white space.
 pub(super) fn skip_space(doc: &[u8], at: usize) -> usize {
@@ -220,7 +220,7 @@ pub fn path(doc: &[u8], byte: u32, sink: &mut dyn FnMut(&[u8])) {
             }
             Step::Index(index) => {
                 sink(b"[");
-                decimal(i64::from(*index), &mut |digit| sink(&[digit]));
+                sink(Digits::new(u64::from(*index)).text());
                 sink(b"]");
             }
         }

@@ -8,6 +8,7 @@ use core::ffi::CStr;
 
 use crate::error::{At, Fault, Rule, Step};
 use crate::limits::{ARENA_BYTES, Limit};
+use crate::text::Digits;
 
 /// A string in the arena. The empty one (`Str::EMPTY`) is always there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +98,10 @@ impl<const N: usize> Arena<N> {
 
     /// Adds the decimal digits of a number to the open string.
     pub fn put_number(&mut self, number: i64) {
-        crate::text::decimal(number, &mut |digit| self.add(digit));
+        if number < 0 {
+            self.add(b'-');
+        }
+        self.put(Digits::new(number.unsigned_abs()).text());
     }
 
     /// The open string as far as it goes.

@@ -18,8 +18,8 @@ use crate::fs::proc::Proc;
 use crate::fs::text::Text;
 use crate::limits::{Limit, NET_ADDRESSES};
 use crate::plan::Plan;
-use crate::state::Digits;
 use crate::sys::{AsFd, AsRawFd, OwnedFd, ns, path};
+use crate::text::Digits;
 
 /// IFLA_IFNAME, IFLA_NET_NS_FD.
 const NAME: u16 = 3;

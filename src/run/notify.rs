@@ -15,9 +15,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket
 use crate::error::{Context, Errno, Fault, Step};
 use crate::fs::root::Root;
 use crate::plan::service::{NOTIFY_DIRECTORY, NOTIFY_NAME};
-use crate::state::{self, Digits};
+use crate::state;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, sock};
-use crate::text::pieces;
+use crate::text::{Digits, pieces};
 
 /// What is passed on.
 const LINES: [&[u8]; 8] = [

@@ -8,8 +8,8 @@ use rustix::process::Pid;
 
 use super::lookup::{Path, join};
 use crate::error::{At, Context, Errno, Fault, Place, Step};
-use crate::state::Digits;
 use crate::sys::OwnedFd;
+use crate::text::Digits;
 
 /// Where the number goes.
 pub(super) struct PidFile {

@@ -18,11 +18,10 @@ use crate::hooks::{self, Surroundings};
 use crate::plan::Plan;
 use crate::plan::route::Mappings;
 use crate::say::Line;
-use crate::state::Digits;
 use crate::sys::args::Args;
 use crate::sys::path::cwd;
 use crate::sys::proc::Strings;
-use crate::text::pieces;
+use crate::text::{Digits, pieces};
 
 /// Seconds that newuidmap and newgidmap may take.
 const PATIENCE: &str = "30";

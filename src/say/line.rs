@@ -3,6 +3,7 @@
 
 use crate::sys::file::{stdout, write_whole};
 use crate::sys::{BorrowedFd, Errno};
+use crate::text::Digits;
 
 /// What takes the place of the text that did not fit.
 const ELLIPSIS: &[u8] = "…".as_bytes();
@@ -158,18 +159,8 @@ impl<'a> Line<'a> {
     }
 
     /// Adds a number with at least `width` digits (at most 20).
-    pub fn padded(&mut self, mut value: u64, width: usize) {
-        let mut digits = [b'0'; 20];
-        let mut start = 20_usize.saturating_sub(width);
-        for (n, digit) in digits.iter_mut().enumerate().rev() {
-            if value == 0 {
-                break;
-            }
-            *digit = b'0'.wrapping_add((value % 10) as u8 & 0xf);
-            start = start.min(n);
-            value /= 10;
-        }
-        for digit in digits.get(start..).unwrap_or_default() {
+    pub fn padded(&mut self, value: u64, width: usize) {
+        for digit in Digits::new(value).padded(width) {
             self.character(char::from(*digit));
         }
     }

@@ -3,11 +3,12 @@
 
 use super::files::{CONFIG, EXIT, INTENT, STATE};
 use super::process::pause;
-use super::record::{Stored, decimal};
+use super::record::Stored;
 use super::root::Root;
 use crate::error::{At, Cause, Context, Errno, Fault, Place, Rule, Step};
 use crate::sys::file::read_file;
 use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, time};
+use crate::text::number;
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -167,8 +168,8 @@ impl<'r> Dir<'r> {
                 .filter(|word| !word.is_empty());
             let pid = words.nth(4)?;
             let place = words.next()?;
-            let number = place.rsplit(|byte| *byte == b':').next()?;
-            (decimal(number)? == inode).then(|| u32::try_from(decimal(pid)?).ok())?
+            let held = place.rsplit(|byte| *byte == b':').next()?;
+            (number(held, 10)? == inode).then(|| u32::try_from(number(pid, 10)?).ok())?
         })
     }
 

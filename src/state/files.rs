@@ -2,7 +2,7 @@
 //! read without trust in what is there.
 #![forbid(unsafe_code)]
 
-use super::digits::checksum;
+use super::crc::checksum;
 use super::dir::Dir;
 use super::record::{Content, Exit, Kind, Record, Stored, encode};
 use super::writer::Writer;

@@ -14,7 +14,7 @@
 //! nothing: regular, ours, of limited size, right to the last bit. The only room that knows where all this is.
 #![forbid(unsafe_code)]
 
-mod digits;
+mod crc;
 mod dir;
 mod files;
 mod owner;
@@ -26,5 +26,5 @@ mod writer;
 pub use dir::{Dir, START_SOCKET, Status};
 pub use owner::user_name;
 pub use process::{Live, boot, lives};
-pub use record::{Digits, Exit, Identity, Record, Stored, decimal};
+pub use record::{Exit, Identity, Record, Stored};
 pub use root::{Root, buffer, check_id, is_rootless};

@@ -4,12 +4,13 @@
 //! match, read while a pidfd holds the number. Without pidfds (before 5.3) the number is checked right before its use.
 #![forbid(unsafe_code)]
 
-use super::record::{Identity, Stored, decimal};
+use super::record::{Identity, Stored};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
+use crate::fs::text::Text;
 use crate::sys::file::read_file;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, pidfd, time};
-use core::ffi::CStr;
+use crate::text::{Digits, number};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::CWD;
 
@@ -232,35 +233,18 @@ struct Stat {
 }
 
 fn stat(pid: u32) -> Result<Stat, Errno> {
-    let mut path = *b"/proc/0000000000/stat\0";
+    let mut path = Text::new();
+    for part in [b"/proc/", Digits::new(u64::from(pid)).text(), b"/stat"] {
+        path.push(part)?;
+    }
     let mut buffer = [0; 1024];
-    let path = stat_path(pid, &mut path).ok_or(Errno::NOENT)?;
-    parse_stat(read_file(CWD, path, &mut buffer)?).ok_or(Errno::IO)
+    parse_stat(read_file(CWD, path.path(), &mut buffer)?).ok_or(Errno::IO)
 }
 
 /// Whether a process with this number lives; one that has ended and was not waited for does not.
 #[must_use]
 pub fn lives(pid: u32) -> bool {
     stat(pid).is_ok_and(|stat| stat.alive)
-}
-
-/// `/proc/PID/stat`, written right-aligned over the template.
-fn stat_path(pid: u32, template: &mut [u8; 22]) -> Option<&CStr> {
-    let mut rest = pid;
-    let mut digits = 0_usize;
-    for byte in template.iter_mut().skip(6).take(10).rev() {
-        if rest == 0 && digits > 0 {
-            break;
-        }
-        *byte = b'0'.wrapping_add((rest % 10) as u8 & 0xf);
-        rest /= 10;
-        digits = digits.saturating_add(1);
-    }
-    let start = 10_usize.checked_sub(digits)?;
-    for (to, byte) in template.iter_mut().skip(start).zip(b"/proc/") {
-        *to = *byte;
-    }
-    crate::text::c_text(template.get(start..)?)
 }
 
 /// The name of the process is in parentheses and may hold any byte: the last parenthesis ends it (man 5 proc).
@@ -271,8 +255,10 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         .split(|byte| *byte == b' ');
     let state = fields.next()?;
     // The state is field 3, the start time field 22, the exit code field 52.
-    let start = decimal(fields.nth(18)?)?;
-    let exit = fields.nth(29).and_then(|code| decimal(code.trim_ascii()));
+    let start = number(fields.nth(18)?, 10)?;
+    let exit = fields
+        .nth(29)
+        .and_then(|code| number(code.trim_ascii(), 10));
     Some(Stat {
         alive: !matches!(state, b"Z" | b"X" | b"x"),
         start,
@@ -282,7 +268,7 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Identity, Stat, boot, parse_stat, stat, stat_path};
+    use super::{Identity, Stat, boot, parse_stat, stat};
 
     #[test]
     fn stat_lines() {
@@ -308,15 +294,6 @@ mod tests {
         );
         assert_eq!(parse_stat(b"7 (sh) S 1 7"), None);
         assert_eq!(parse_stat(b""), None);
-    }
-
-    #[test]
-    fn paths() {
-        for pid in [0, 1, 42, 4_194_304, u32::MAX] {
-            let mut buffer = *b"/proc/0000000000/stat\0";
-            let path = stat_path(pid, &mut buffer).unwrap();
-            assert_eq!(path.to_str().unwrap(), format!("/proc/{pid}/stat"));
-        }
     }
 
     #[test]

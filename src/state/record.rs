@@ -5,10 +5,9 @@
 //! length and CRC-32 of all before it. What does not match to the byte is damaged; nothing is guessed. Pure.
 #![forbid(unsafe_code)]
 
-pub use super::digits::Digits;
-use super::digits::{Crc, checksum};
+use super::crc::{Crc, checksum};
 use crate::error::Rule;
-use crate::text::cut;
+use crate::text::{Digits, cut, number};
 
 /// What is to be remembered of a container; while it is being made, without what is not known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,7 +192,7 @@ impl<'a> Stored<'a> {
         };
         let rest = payload.strip_prefix(title).ok_or(Rule::Corrupt)?;
         let (version, fields) = cut(rest, b'\n');
-        if decimal(version).ok_or(Rule::Corrupt)? != VERSION {
+        if number(version, 10).ok_or(Rule::Corrupt)? != VERSION {
             return Err(Rule::NewerState);
         }
         let fields = Fields(fields);
@@ -322,7 +321,7 @@ impl<'a> Iterator for Fields<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let (name, rest) = cut(self.0, b' ');
         let (length, rest) = cut(rest, b':');
-        let length = usize::try_from(decimal(length)?).ok()?;
+        let length = usize::try_from(number(length, 10)?).ok()?;
         let (value, rest) = rest.split_at_checked(length)?;
         self.0 = rest.strip_prefix(b"\n")?;
         Some((name, value))
@@ -335,7 +334,7 @@ impl<'a> Fields<'a> {
         names.as_bytes().split(|byte| *byte == b' ').all(|name| {
             let text = name.strip_prefix(b"#");
             self.next().is_some_and(|(found, value)| {
-                found == text.unwrap_or(name) && (text.is_none() || decimal(value).is_some())
+                found == text.unwrap_or(name) && (text.is_none() || number(value, 10).is_some())
             })
         }) && self.0.is_empty()
     }
@@ -346,22 +345,15 @@ impl<'a> Fields<'a> {
     }
 
     fn number(self, name: &[u8]) -> u64 {
-        decimal(self.get(name)).unwrap_or(0)
+        number(self.get(name), 10).unwrap_or(0)
     }
-}
-
-/// An unsigned decimal number.
-#[must_use]
-pub fn decimal(text: &[u8]) -> Option<u64> {
-    crate::text::number(text, 10)
 }
 
 fn trailer(length: u64, crc: u32) -> [u8; TRAILER] {
     let mut line = *b"end 0000000000 00000000\n";
-    let mut value = length;
-    for digit in line.iter_mut().skip(4).take(10).rev() {
-        *digit = b'0'.wrapping_add((value % 10) as u8 & 0xf);
-        value /= 10;
+    let length = Digits::new(length);
+    for (to, digit) in line.iter_mut().skip(4).zip(length.padded(10)) {
+        *to = *digit;
     }
     let mut rest = crc;
     for digit in line.iter_mut().skip(15).take(8).rev() {

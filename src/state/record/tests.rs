@@ -1,7 +1,7 @@
 //! Round trips and damage.
 #![forbid(unsafe_code)]
 
-use super::{Content, Crc, Digits, Exit, Identity, Kind, Record, Stored, encode};
+use super::{Content, Crc, Exit, Identity, Kind, Record, Stored, encode};
 use crate::error::Rule;
 
 const RECORD: Record<'static> = Record {
@@ -65,13 +65,6 @@ fn crc_is_the_usual_one() {
     let mut crc = Crc::new();
     crc.add(b"123456789");
     assert_eq!(crc.value(), 0xcbf4_3926);
-}
-
-#[test]
-fn digits() {
-    for value in [0, 7, 10, 4711, u64::MAX] {
-        assert_eq!(Digits::new(value).text(), value.to_string().as_bytes());
-    }
 }
 
 #[test]

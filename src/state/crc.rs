@@ -1,37 +1,5 @@
-//! Numbers as text, and the checksum of a file.
+//! The checksum of a file.
 #![forbid(unsafe_code)]
-
-/// A number as decimal text.
-pub struct Digits {
-    text: [u8; 20],
-    start: usize,
-}
-
-impl Digits {
-    /// The text of `value`.
-    #[must_use]
-    pub fn new(mut value: u64) -> Self {
-        let mut digits = Self {
-            text: [b'0'; 20],
-            start: 20,
-        };
-        for (n, digit) in digits.text.iter_mut().enumerate().rev() {
-            *digit = b'0'.wrapping_add((value % 10) as u8 & 0xf);
-            digits.start = n;
-            value /= 10;
-            if value == 0 {
-                break;
-            }
-        }
-        digits
-    }
-
-    /// The digits.
-    #[must_use]
-    pub fn text(&self) -> &[u8] {
-        self.text.get(self.start..).unwrap_or_default()
-    }
-}
 
 /// The CRC-32 of a whole file.
 pub(super) fn checksum(bytes: &[u8]) -> u32 {
