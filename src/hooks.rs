@@ -11,7 +11,7 @@
 
 use core::ffi::CStr;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{MemfdFlags, SealFlags, SeekFrom};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal};
@@ -21,14 +21,14 @@ use crate::fs::fdset::{self, Kept, Left};
 use crate::sys::file::write_whole;
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Ended, Fork, Strings};
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, sig, time};
+use crate::sys::time::{self, MILLISECOND, SECOND};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, sig};
 use crate::text::{c_text, cut, number};
 
 /// Bytes of a hook's output that are kept.
 const OUTPUT: usize = 1024;
-/// How often the end of a hook is asked for without pidfds, in nanoseconds.
-const TICK: u64 = 5_000_000;
-const SECOND: u64 = 1_000_000_000;
+/// How often the end of a hook is asked for without pidfds.
+const TICK: u64 = 5 * MILLISECOND;
 const SIGCHLD: i32 = 17;
 
 /// The end of what a hook has written.
@@ -313,15 +313,11 @@ fn attend(
             return Ok(None);
         }
         let left = if fd.is_some() { left } else { left.min(TICK) };
-        let span = Timespec {
-            tv_sec: i64::try_from(left / SECOND).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(left % SECOND).unwrap_or(0),
-        };
         let mut fds = heapless::Vec::<_, 2>::new();
         for each in fd.into_iter().chain(open.then_some(output)) {
             let _ = fds.push(PollFd::new(each, PollFlags::IN));
         }
-        match poll(&mut fds, Some(&span)) {
+        match poll(&mut fds, Some(&time::span(left))) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }

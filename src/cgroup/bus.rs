@@ -13,7 +13,8 @@ use crate::limits::UNIT_BYTES;
 use crate::sys::args::Args;
 use crate::sys::file::{read_whole, write_whole};
 use crate::sys::memory::TakeOnce;
-use crate::sys::{AsFd, OwnedFd, sock, time};
+use crate::sys::time::{self, SECOND};
+use crate::sys::{AsFd, OwnedFd, sock};
 use crate::text::{Digits, cut, pieces};
 
 /// Seconds that a job of systemd, or an answer, is waited for.
@@ -97,7 +98,7 @@ impl Bus {
         let mut bus = Self {
             socket,
             serial: 0,
-            deadline: time::monotonic() + u64::from(PATIENCE) * 1_000_000_000,
+            deadline: time::monotonic() + u64::from(PATIENCE) * SECOND,
             error: Vec::new(),
             ended: Vec::new(),
         };

@@ -3,7 +3,8 @@
 
 use super::{Kinds, Record, io, remove};
 use crate::error::{At, Cause, Context, Errno, Fault, Feature, Place, Step};
-use crate::sys::{AsFd, BorrowedFd, time};
+use crate::sys::time::{self, SECOND};
+use crate::sys::{AsFd, BorrowedFd};
 use crate::text::pieces;
 
 /// Seconds that processes may take to freeze: one in an uninterruptible sleep does so behind it.
@@ -35,7 +36,7 @@ pub fn freeze(record: &Record, frozen: bool) -> Result<(), Fault> {
         if is_settled(dir.as_fd(), row.kinds, frozen) {
             return Ok(());
         }
-        if time::monotonic().saturating_sub(start) > u64::from(PATIENCE) * 1_000_000_000 {
+        if time::monotonic().saturating_sub(start) > u64::from(PATIENCE) * SECOND {
             let _ = set(dir.as_fd(), row.kinds, false);
             return Err(Fault::placed(
                 Step::Freeze,

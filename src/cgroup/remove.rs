@@ -7,8 +7,9 @@
 use super::prepare::parent;
 use super::{Hierarchy, Kinds, Record, Unit, freeze, io, systemd, walk};
 use crate::error::{Cause, Context, Errno, Fault, Rule, Step};
-use crate::sys::{AsFd, OwnedFd, pidfd, time};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::time::{self, MILLISECOND, SECOND};
+use crate::sys::{AsFd, OwnedFd, pidfd};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, CWD, unlinkat};
 use rustix::process::Pid;
 
@@ -16,7 +17,6 @@ use rustix::process::Pid;
 const PATIENCE: u16 = 10;
 /// The same for a cgroup that is only known from an intent: the init of a half-made container ends by itself.
 const SHORT_PATIENCE: u16 = 8;
-const SECOND: u64 = 1_000_000_000;
 
 /// What is known of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ fn used(row: &Hierarchy<'_>) -> Result<Left, Errno> {
 /// Kills and removes until nothing is left or patience ends.
 fn insist(record: &Record, mut busy: u64) -> Result<(), Fault> {
     let start = time::monotonic();
-    let mut pause = 1_i64;
+    let mut pause = 1;
     loop {
         kill(record)?;
         let mut stuck = None;
@@ -172,22 +172,18 @@ fn clear(row: &Hierarchy<'_>) -> Result<Left, Errno> {
 }
 
 /// Waits until the cgroup may have become empty or frozen: for its events on v2, or for `pause` milliseconds.
-pub(super) fn wait(row: &Hierarchy<'_>, pause: i64) {
+pub(super) fn wait(row: &Hierarchy<'_>, pause: u64) {
     let events = if row.kinds.has(Kinds::UNIFIED) {
         let dir = io::open_dir(row.dir);
         dir.and_then(|dir| io::open(&dir, c"cgroup.events")).ok()
     } else {
         None
     };
-    let time = Timespec {
-        tv_sec: 0,
-        tv_nsec: pause * 1_000_000,
-    };
     let mut fds = events
         .as_ref()
         .map(|events| [PollFd::new(events, PollFlags::PRI)]);
     let fds = fds.as_mut().map_or(&mut [][..], |fds| &mut fds[..]);
-    let _ = poll(fds, Some(&time));
+    let _ = poll(fds, Some(&time::span(pause * MILLISECOND)));
 }
 
 /// Kills every process in the container's cgroups, those in cgroups that it made below them included, once; nothing

@@ -11,16 +11,15 @@ use crate::error::{Context, Errno, Fault, Packed, Rule, Step, packed};
 use crate::say::Line;
 use crate::state::Status;
 use crate::sys::memory::TakeOnce;
-use crate::sys::{AsFd, path, time};
+use crate::sys::time::{self, MILLISECOND, SECOND};
+use crate::sys::{AsFd, path};
 use crate::text::{c_text, cut, number, pieces};
 use heapless::Vec;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, OFlags, RawDir};
 
 /// Room for the longest file: one number for each CPU, or memory.stat.
 static TEXT: TakeOnce<[u8; 65_536]> = TakeOnce::new([0; 65_536]);
-
-const SECOND: u64 = 1_000_000_000;
 
 /// `events ID`.
 pub(super) fn events(call: &mut Call) -> Result<i32, Fault> {
@@ -59,7 +58,7 @@ fn duration(text: &[u8]) -> Option<u64> {
         let (count, behind) = rest.split_at_checked(end(rest, true))?;
         let (unit, behind) = behind.split_at_checked(end(behind, false))?;
         let unit = match unit {
-            b"ms" => 1_000_000,
+            b"ms" => MILLISECOND,
             b"s" => SECOND,
             b"m" => 60 * SECOND,
             b"h" => 3600 * SECOND,
@@ -88,10 +87,6 @@ fn stream(id: &[u8], found: &Found<'_>, interval: u64, text: &mut [u8]) -> Resul
             SECOND / 10
         };
         let left = next.saturating_sub(now).min(longest);
-        let left = Timespec {
-            tv_sec: i64::try_from(left / SECOND).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(left % SECOND).unwrap_or(0),
-        };
         let mut fds = Vec::<PollFd<'_>, 2>::new();
         if let Some(watch) = &watch {
             let (fd, flags) = watch.poll();
@@ -100,7 +95,7 @@ fn stream(id: &[u8], found: &Found<'_>, interval: u64, text: &mut [u8]) -> Resul
         if let Some(handle) = init.handle() {
             let _ = fds.push(PollFd::from_borrowed_fd(handle, PollFlags::IN));
         }
-        match poll(&mut fds, Some(&left)) {
+        match poll(&mut fds, Some(&time::span(left))) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).step(Step::ReadStats),
         }

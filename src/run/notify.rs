@@ -9,13 +9,14 @@
 use core::ffi::CStr;
 
 use heapless::Vec;
-use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+use rustix::event::{PollFd, PollFlags, epoll, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 use crate::error::{Context, Errno, Fault, Step};
 use crate::fs::root::Root;
 use crate::plan::service::{NOTIFY_DIRECTORY, NOTIFY_NAME};
 use crate::state;
+use crate::sys::time::{self, MILLISECOND, SECOND};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, sock};
 use crate::text::{Digits, pieces};
 
@@ -33,10 +34,10 @@ const LINES: [&[u8]; 8] = [
 
 /// Longest message, man 3 sd_notify.
 const MESSAGE: usize = 4096;
-/// Seconds for the supervisor to have read all, as systemd's own tools wait.
-const BARRIER: i64 = 30;
-/// Nanoseconds between two looks at a container whose end cannot be waited for: before Linux 5.3.
-const TICK: i64 = 50_000_000;
+/// Time for the supervisor to have read all, as systemd's own tools wait.
+const BARRIER: u64 = 30 * SECOND;
+/// Time between two looks at a container whose end cannot be waited for: before Linux 5.3.
+const TICK: u64 = 50 * MILLISECOND;
 
 /// Init's part: the socket, in the directory that was mounted for it. The umask is 0, so that any user may write to it.
 pub(super) fn listen(root: Root<'_>) -> Result<OwnedFd, Fault> {
@@ -100,10 +101,7 @@ impl Relay {
         for fd in [Some(self.from.as_fd()), init].into_iter().flatten() {
             let _ = fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
         }
-        let tick = Timespec {
-            tv_sec: 0,
-            tv_nsec: TICK,
-        };
+        let tick = time::span(TICK);
         let patience = init.is_none().then_some(&tick);
         loop {
             let ended = match poll(&mut fds, patience) {
@@ -130,11 +128,8 @@ impl Relay {
         let sent = sock::send(self.to.as_fd(), b"BARRIER=1", Some(theirs.as_fd()));
         drop(theirs);
         if sent.is_ok() {
-            let patience = Timespec {
-                tv_sec: BARRIER,
-                tv_nsec: 0,
-            };
-            let _ = poll(&mut [PollFd::new(&ours, PollFlags::IN)], Some(&patience));
+            let mut fds = [PollFd::new(&ours, PollFlags::IN)];
+            let _ = poll(&mut fds, Some(&time::span(BARRIER)));
         }
     }
 

@@ -6,10 +6,11 @@
 
 use core::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::error::{At, Cause, Context, Errno, Fault, Step};
 use crate::hooks::SAID;
+use crate::sys::time::{self, MILLISECOND};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, sock};
 
 /// How long the parent waits for the next word: mounts of a slow device are in it.
@@ -178,12 +179,9 @@ impl Wire {
 
     /// Whether there is something to hear, within a moment.
     pub(super) fn has_word(&self) -> Result<bool, Fault> {
-        const MOMENT: Timespec = Timespec {
-            tv_sec: 0,
-            tv_nsec: 200_000,
-        };
+        const MOMENT: u64 = MILLISECOND / 5;
         let mut wire = [PollFd::new(&self.0, PollFlags::IN)];
-        poll(&mut wire, Some(&MOMENT))
+        poll(&mut wire, Some(&time::span(MOMENT)))
             .map(|ready| ready > 0)
             .step(Step::Talk)
     }

@@ -2,8 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::line::Line;
-
-const SECOND: u64 = 1_000_000_000;
+use crate::sys::time::SECOND;
 
 /// `2026-11-22T01:44:54Z`, from nanoseconds since 1970.
 pub fn seconds(line: &mut Line<'_>, time: u64) {

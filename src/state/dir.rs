@@ -7,7 +7,8 @@ use super::record::Stored;
 use super::root::Root;
 use crate::error::{At, Cause, Context, Errno, Fault, Place, Rule, Step};
 use crate::sys::file::read_file;
-use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, time};
+use crate::sys::time::{self, MILLISECOND, SECOND};
+use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use crate::text::number;
 use core::cell::Cell;
 use core::ffi::CStr;
@@ -88,7 +89,7 @@ impl<'r> Dir<'r> {
     /// [`Rule::NoContainer`]: it was deleted in the meantime; [`Rule::Held`]: with the pid of the holder where known.
     pub fn lock(&self) -> Result<(), Fault> {
         let mut deadline = None;
-        let mut wait = 1_000_000;
+        let mut wait = MILLISECOND;
         loop {
             match flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
@@ -98,16 +99,14 @@ impl<'r> Dir<'r> {
             }
             // The clock is asked only when there is something to wait for.
             let now = time::monotonic();
-            if now
-                >= *deadline.get_or_insert(now.saturating_add(u64::from(PATIENCE) * 1_000_000_000))
-            {
+            if now >= *deadline.get_or_insert(now.saturating_add(u64::from(PATIENCE) * SECOND)) {
                 return Err(self.holder().map_or(
                     Fault::new(Step::LockContainer, Cause::Timeout(PATIENCE)),
                     |pid| Fault::rule(Step::LockContainer, Rule::Held, At::Number(pid)),
                 ));
             }
             pause(wait);
-            wait = wait.saturating_mul(2).min(50_000_000);
+            wait = wait.saturating_mul(2).min(50 * MILLISECOND);
         }
         if self.is_linked() {
             return Ok(());

@@ -9,13 +9,14 @@ use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
 use crate::fs::text::Text;
 use crate::sys::file::read_file;
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, pidfd, time};
+use crate::sys::time::{self, MILLISECOND, SECOND};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, pidfd};
 use crate::text::{Digits, number};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::CWD;
 
-/// Tick of waiting for a process without a pidfd, in nanoseconds.
-const TICK: u64 = 5_000_000;
+/// Tick of waiting for a process without a pidfd.
+const TICK: u64 = 5 * MILLISECOND;
 /// So many nanoseconds that nobody waits to their end.
 const FOR_EVER: u64 = u64::MAX;
 
@@ -157,8 +158,7 @@ impl Live {
     /// Waits until it has ended, at most `seconds`.
     pub fn await_end(&self, seconds: u16) -> Result<(), Fault> {
         let at = At::Number(self.pid);
-        let deadline =
-            time::monotonic().saturating_add(u64::from(seconds).saturating_mul(1_000_000_000));
+        let deadline = time::monotonic().saturating_add(u64::from(seconds) * SECOND);
         loop {
             let left = deadline.saturating_sub(time::monotonic());
             let ended = match &self.handle {
@@ -204,7 +204,7 @@ impl Live {
 /// Whether a descriptor becomes readable within `nanoseconds`.
 fn readable(fd: BorrowedFd<'_>, nanoseconds: u64) -> Result<bool, Errno> {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-    match poll(&mut fds, Some(&span(nanoseconds))) {
+    match poll(&mut fds, Some(&time::span(nanoseconds))) {
         Ok(n) => Ok(n > 0),
         Err(Errno::INTR) => Ok(false),
         Err(errno) => Err(errno),
@@ -213,14 +213,7 @@ fn readable(fd: BorrowedFd<'_>, nanoseconds: u64) -> Result<bool, Errno> {
 
 /// Lets `nanoseconds` pass, or less when a signal arrives.
 pub(super) fn pause(nanoseconds: u64) {
-    let _ = poll(&mut [], Some(&span(nanoseconds)));
-}
-
-fn span(nanoseconds: u64) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(0),
-        tv_nsec: i64::try_from(nanoseconds % 1_000_000_000).unwrap_or(0),
-    }
+    let _ = poll(&mut [], Some(&time::span(nanoseconds)));
 }
 
 /// Three fields of /proc/PID/stat.

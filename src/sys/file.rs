@@ -41,11 +41,7 @@ pub fn standard_descriptors() {
     // SAFETY: poll(2) reports a closed descriptor as POLLNVAL and does nothing else with it.
     let [zero, one, two] = [0, 1, 2].map(|n| unsafe { BorrowedFd::borrow_raw(n) });
     let mut fds = [zero, one, two].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty()));
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    if poll(&mut fds, Some(&now)) == Ok(0) {
+    if poll(&mut fds, Some(&Timespec::default())) == Ok(0) {
         return;
     }
     while let Ok(null) = openat(rustix::fs::CWD, c"/dev/null", OFlags::RDWR, Mode::empty()) {

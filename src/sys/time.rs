@@ -6,6 +6,22 @@
 #![allow(unsafe_code)]
 
 use linux_raw_sys::general::{__kernel_timespec, CLOCK_MONOTONIC, CLOCK_REALTIME};
+use rustix::event::Timespec;
+
+/// Nanoseconds of a second.
+pub const SECOND: u64 = 1_000_000_000;
+/// Nanoseconds of a millisecond.
+pub const MILLISECOND: u64 = 1_000_000;
+
+/// So many nanoseconds, as the kernel takes them.
+#[must_use]
+#[inline(never)] // many callers
+pub fn span(nanoseconds: u64) -> Timespec {
+    Timespec {
+        tv_sec: (nanoseconds / SECOND).cast_signed(),
+        tv_nsec: (nanoseconds % SECOND).cast_signed(),
+    }
+}
 
 /// Nanoseconds since 1970 (UTC), for timestamps only: this clock jumps.
 #[must_use]
@@ -30,5 +46,5 @@ fn nanoseconds(clock: u32) -> u64 {
     let _ = unsafe { syscalls::raw_syscall!(syscalls::Sysno::clock_gettime, clock, &raw mut time) };
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let rest = u64::try_from(time.tv_nsec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+    seconds.saturating_mul(SECOND).saturating_add(rest)
 }

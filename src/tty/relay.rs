@@ -9,6 +9,7 @@ use crate::sys::file::{stdin, stdout};
 use crate::sys::memory::TakeOnce;
 use crate::sys::path::{cwd, openat};
 use crate::sys::term::Settings;
+use crate::sys::time::{self, MILLISECOND, SECOND};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd};
 use core::ffi::CStr;
 use heapless::Vec;
@@ -21,10 +22,10 @@ use rustix::termios::{isatty, tcgetwinsize, tcsetwinsize};
 const BUFFER: usize = 8192;
 /// Most bytes in one write to a descriptor that may block: what a ready pipe takes without blocking (PIPE_BUF).
 const PIECE: usize = 4096;
-/// Milliseconds without any output after which a terminal that other processes hold open counts as quiet.
-const QUIET: i64 = 100;
-/// Milliseconds that a caller's terminal may take for a piece of the output of a container that has ended.
-const SLOW: i64 = 10_000;
+/// Time without any output after which a terminal that other processes hold open counts as quiet.
+const QUIET: u64 = 100 * MILLISECOND;
+/// Time that a caller's terminal may take for a piece of the output of a container that has ended.
+const SLOW: u64 = 10 * SECOND;
 
 static BUFFERS: TakeOnce<[[u8; BUFFER]; 2]> = TakeOnce::new([[0; BUFFER]; 2]);
 
@@ -186,11 +187,7 @@ impl Relay {
         while !(self.outward.ended && self.outward.is_empty()) {
             // Silence is an end; a reader that is slow to take what is there is not.
             let patience = if self.outward.is_empty() { QUIET } else { SLOW };
-            let time = Timespec {
-                tv_sec: patience / 1000,
-                tv_nsec: patience % 1000 * 1_000_000,
-            };
-            if self.round(None, Some(&time)) != Ok(false) {
+            if self.round(None, Some(&time::span(patience))) != Ok(false) {
                 return;
             }
         }
