@@ -12,7 +12,7 @@
 use core::ffi::CStr;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{MemfdFlags, SealFlags, SeekFrom};
+use rustix::fs::SeekFrom;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal};
 
@@ -22,7 +22,7 @@ use crate::sys::file::write_whole;
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Ended, Fork, Strings};
 use crate::sys::time::{self, MILLISECOND, SECOND};
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, sig};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, memfd, sig};
 use crate::text::{c_text, cut, number};
 
 /// Bytes of a hook's output that are kept.
@@ -159,16 +159,9 @@ pub struct Surroundings<'a> {
 ///
 /// The kernel's.
 pub fn input(write: impl FnOnce(BorrowedFd<'_>) -> Result<(), Errno>) -> Result<OwnedFd, Errno> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = match rustix::fs::memfd_create(c"state", flags | MemfdFlags::NOEXEC_SEAL) {
-        // MFD_NOEXEC_SEAL is known since 6.3.
-        Err(Errno::INVAL) => rustix::fs::memfd_create(c"state", flags)?,
-        other => other?,
-    };
-    let file = OwnedFd::from(file);
+    let file = memfd::new(c"state", false)?;
     write(file.as_fd())?;
-    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&file, seals)?;
+    memfd::seal(file.as_fd())?;
     Ok(file)
 }
 

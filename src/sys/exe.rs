@@ -3,15 +3,9 @@
 //! Whatever executes in a process that a container can reach must be an inode that nobody can write (CVE-2019-5736).
 #![forbid(unsafe_code)]
 
-use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::fs::{Mode, OFlags};
 
-use super::{AsFd, BorrowedFd, Errno, OwnedFd};
-
-/// All that make the content final. FUTURE_WRITE is left out: it adds nothing to WRITE.
-const SEALS: SealFlags = SealFlags::SEAL
-    .union(SealFlags::SHRINK)
-    .union(SealFlags::GROW)
-    .union(SealFlags::WRITE);
+use super::{AsFd, BorrowedFd, Errno, OwnedFd, memfd};
 
 /// Opens the running binary in a procfs for reading.
 ///
@@ -28,7 +22,7 @@ pub fn is_immutable(exe: BorrowedFd<'_>) -> bool {
     // squashfs, erofs, cramfs, romfs, isofs: linux/magic.h
     const READ_ONLY: [u64; 5] = [0x7371_7368, 0xE0F5_E1E2, 0x28cd_3d45, 0x7275, 0x9660];
     match rustix::fs::fcntl_get_seals(exe) {
-        Ok(seals) => seals.contains(SEALS),
+        Ok(seals) => seals.contains(memfd::SEALS),
         // EINVAL: not a memfd.
         Err(_) => rustix::fs::fstatfs(exe)
             .is_ok_and(|fs| READ_ONLY.contains(&(fs.f_type.cast_unsigned() & 0xffff_ffff))),
@@ -55,23 +49,17 @@ pub fn read_only(exe: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     Ok(mount)
 }
 
-/// Copies the binary into a sealed memfd, man 2 memfd_create (kernel 3.17), ready for execveat.
+/// Copies the binary into a sealed memfd, ready for execveat.
 ///
 /// # Errors
 ///
-/// ENOSYS without memfds; EACCES where vm.memfd_noexec forbids executable ones.
+/// As [`memfd::new`].
 pub fn sealed_copy(exe: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let copy = match rustix::fs::memfd_create(c"ocilet", flags | MemfdFlags::EXEC) {
-        // MFD_EXEC is known since 6.3.
-        Err(Errno::INVAL) => rustix::fs::memfd_create(c"ocilet", flags)?,
-        other => other?,
-    };
-    let copy = OwnedFd::from(copy);
+    let copy = memfd::new(c"ocilet", true)?;
     // Whole in one call up to 2 GiB; the loop ends at the end of the file.
     while rustix::fs::sendfile(&copy, exe, None, 0x7fff_f000)? > 0 {}
     rustix::fs::fchmod(&copy, Mode::from_raw_mode(0o511))?;
-    rustix::fs::fcntl_add_seals(&copy, SEALS)?;
+    memfd::seal(copy.as_fd())?;
     if is_immutable(copy.as_fd()) {
         Ok(copy)
     } else {

@@ -15,6 +15,7 @@ pub mod file;
 pub mod idle;
 pub mod key;
 pub mod lsm;
+pub mod memfd;
 pub mod memory;
 pub mod mount;
 pub mod net;
