@@ -136,14 +136,7 @@ fn scheduler(subject: &Scheduler) -> Result<(), Wrong> {
 }
 
 fn hooks(doc: &[u8], pools: &Pools, hooks: &Hooks) -> Result<(), Wrong> {
-    for list in [
-        hooks.prestart,
-        hooks.create_runtime,
-        hooks.create_container,
-        hooks.start_container,
-        hooks.poststart,
-        hooks.poststop,
-    ] {
+    for list in hooks.all() {
         for hook in list.of(&pools.hooks) {
             absolute(doc, &[hook.path])?;
         }

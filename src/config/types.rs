@@ -273,6 +273,21 @@ pub struct Hooks {
     pub poststop: List,
 }
 
+impl Hooks {
+    /// The lists in order of time.
+    #[must_use]
+    pub fn all(&self) -> [List; 6] {
+        [
+            self.prestart,
+            self.create_runtime,
+            self.create_container,
+            self.start_container,
+            self.poststart,
+            self.poststop,
+        ]
+    }
+}
+
 /// An entry of a list of hooks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hook {

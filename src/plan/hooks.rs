@@ -98,14 +98,7 @@ impl Hooks {
 /// Fills the plan's hooks. The words of the process are in the arena already, and nothing but this follows them.
 pub(super) fn make(draft: &mut Draft<'_>, hooks: &config::Hooks) {
     let source = draft.source;
-    let lists = [
-        hooks.prestart,
-        hooks.create_runtime,
-        hooks.create_container,
-        hooks.start_container,
-        hooks.poststart,
-        hooks.poststop,
-    ];
+    let lists = hooks.all();
     if lists.iter().all(|list| list.is_empty()) {
         return;
     }
