@@ -90,16 +90,9 @@ pub(super) fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
 
 /// The hooks for when nothing is left. Nobody else runs them: the directory was ours to remove.
 fn poststop(call: &Call, record: Stored<'_>) {
-    let hooks = Hooks {
-        moment: Moment::Poststop,
-        list: record.poststop(),
-        id: call.id.to_bytes(),
-        bundle: record.bundle(),
-        annotations: record.annotations(),
-        pid: 0,
-    };
-    let warn = &mut |fault| call.voice.warning_about(call.id.to_bytes(), fault);
-    run::poststop(&hooks, warn);
+    let id = call.id.to_bytes();
+    let warn = &mut |fault| call.voice.warning_about(id, fault);
+    run::poststop(&Hooks::stored(record, id, Moment::Poststop), warn);
 }
 
 /// Kills the init, if it lives, and waits for its end; a frozen one ends when its cgroup is cleared.

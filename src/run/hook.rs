@@ -8,6 +8,7 @@ use crate::plan::Plan;
 use crate::plan::hooks::Moment;
 use crate::say::Line;
 use crate::say::object::{Container, Object};
+use crate::state::Stored;
 use crate::sys::proc::Strings;
 use crate::text::{c_text, cut};
 
@@ -15,17 +16,17 @@ use crate::text::{c_text, cut};
 #[derive(Clone, Copy)]
 pub struct Hooks<'a> {
     /// When.
-    pub moment: Moment,
+    moment: Moment,
     /// The list, as the room `hooks` has it.
-    pub list: &'a [u8],
+    pub(super) list: &'a [u8],
     /// Name of the container.
-    pub id: &'a [u8],
+    id: &'a [u8],
     /// Absolute path of its bundle.
-    pub bundle: &'a [u8],
+    bundle: &'a [u8],
     /// The JSON object as it stands in the document.
-    pub annotations: &'a [u8],
+    annotations: &'a [u8],
     /// Its init, as those who are told know it; 0 when that has ended.
-    pub pid: u32,
+    pid: u32,
 }
 
 /// What stands before the lists in the plan: name, bundle, annotations.
@@ -51,6 +52,23 @@ impl<'a> Hooks<'a> {
             id,
             bundle,
             annotations,
+            pid,
+        }
+    }
+
+    /// Those that a record keeps: poststart, and poststop for when init has ended.
+    pub fn stored(record: Stored<'a>, id: &'a [u8], moment: Moment) -> Self {
+        let (list, pid) = if moment == Moment::Poststop {
+            (record.poststop(), 0)
+        } else {
+            (record.poststart(), record.pid())
+        };
+        Self {
+            moment,
+            list,
+            id,
+            bundle: record.bundle(),
+            annotations: record.annotations(),
             pid,
         }
     }

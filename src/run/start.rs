@@ -55,15 +55,7 @@ pub fn start(
     dir.started()?;
     let handle = init.as_ref().and_then(|init| init.handle());
     let from = go(&wire, handle, receiver.as_ref(), listener)?;
-    let hooks = Hooks {
-        moment: Moment::Poststart,
-        list: record.poststart(),
-        id: id.to_bytes(),
-        bundle: record.bundle(),
-        annotations: record.annotations(),
-        pid: record.pid(),
-    };
-    hooks.run()?;
+    Hooks::stored(record, id.to_bytes(), Moment::Poststart).run()?;
     match (from, supervisor) {
         (Some(from), Some(to)) => {
             dir.unlock();
