@@ -312,8 +312,10 @@ mod generate;
 #[path = "src/seccomp/moby.rs"]
 mod moby;
 
-/// Writes `machine.rs` and `builtin.rs`: the system calls of the target, and those of the built-in profile; `machines.rs`: those of all machines, for the tests; and
-/// `supervisor.bpf`, the filter of the foreground.
+/// Writes `machine.rs`: the system calls of the target;
+/// `machines.rs`: those of all machines, for the tests;
+/// `builtin.rs`: those of the built-in profile;
+/// `supervisor.bpf`: the filter of the foreground.
 fn calls() {
     let target = |name| env::var(format!("CARGO_CFG_TARGET_{name}")).expect("cargo sets it");
     let machine = generate::machine(&target("ARCH"), target("ENDIAN") == "little");

@@ -1,7 +1,7 @@
 //! `delete`: takes away what is left of a container, however far its creation or an earlier removal got.
 //!
-//! In this order: init, cgroups with whatever is in them, state, and then hooks are told. Each step may be repeated, and what tells the next
-//! attempt where to go on goes last.
+//! In this order: init, cgroups with whatever is in them, state, and then hooks are told. Each step may be repeated, and
+//! what tells the next attempt where to go on goes last.
 #![forbid(unsafe_code)]
 
 use super::state::{CGROUPS, open_root, status};

@@ -64,8 +64,8 @@ pub(super) fn connect(notice: &[u8]) -> Result<Option<OwnedFd>, Fault> {
     }
 }
 
-/// After the word `Start` and init's answer: takes the listener out of init as soon as it is there, sends it with the text, and lets init
-/// go on. A fault of init comes out of the wire.
+/// After the word `Start` and init's answer: takes the listener out of init as soon as it is there, sends it with the
+/// text, and lets init go on. A fault of init comes out of the wire.
 pub(super) fn hand_over(
     wire: &Wire,
     word: Msg,
