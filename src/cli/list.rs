@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::help::spaces;
-use super::state::{status, told};
+use super::state::{pid, status, told};
 use super::{Call, FAILED};
 use crate::error::Cause;
 use crate::error::{Context, Errno, Fault, Rule, Step};
@@ -77,16 +77,6 @@ struct Entry<'e> {
     record: Stored<'e>,
     status: Status,
     owner: u32,
-}
-
-impl Entry<'_> {
-    fn pid(&self) -> u32 {
-        if self.status == Status::Stopped {
-            0
-        } else {
-            self.record.pid()
-        }
-    }
 }
 
 impl Lister<'_> {
@@ -173,7 +163,7 @@ fn cell<'b>(entry: &Entry<'_>, column: usize, buffer: &'b mut [u8]) -> &'b [u8] 
     let mut line = Line::new(buffer);
     match column {
         0 => line.foreign(entry.id),
-        1 => line.number(u64::from(entry.pid())),
+        1 => line.number(u64::from(pid(entry.record, entry.status))),
         2 => line.text(entry.status.text()),
         3 => line.foreign(entry.record.bundle()),
         _ => date::nanoseconds(&mut line, entry.record.created()),

@@ -30,16 +30,21 @@ pub(super) fn state(call: &Call) -> Result<i32, Fault> {
 pub(super) fn told<'a>(id: &'a [u8], record: Stored<'a>, status: Status) -> Container<'a> {
     Container {
         id,
-        pid: if status == Status::Stopped {
-            0
-        } else {
-            record.pid()
-        },
+        pid: pid(record, status),
         status: status.text(),
         bundle: record.bundle(),
         rootfs: record.rootfs(),
         created: record.created(),
         annotations: record.annotations(),
+    }
+}
+
+/// Its init, 0 when that has ended.
+pub(super) fn pid(record: Stored<'_>, status: Status) -> u32 {
+    if status == Status::Stopped {
+        0
+    } else {
+        record.pid()
     }
 }
 
