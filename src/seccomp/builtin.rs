@@ -97,7 +97,7 @@ const fn rule(action: SeccompAction, errno: Option<u32>, start: u32, len: u32) -
     }
 }
 
-const fn arg(index: u8, op: SeccompOp, value: u64, value_two: u64) -> SeccompArg {
+pub(super) const fn arg(index: u8, op: SeccompOp, value: u64, value_two: u64) -> SeccompArg {
     SeccompArg {
         at: 0,
         index,

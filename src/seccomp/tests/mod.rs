@@ -10,8 +10,9 @@ mod seccompiler;
 mod small;
 mod tables;
 
+use super::builtin::arg;
 use super::{Machine, Policy, Program, Scratch, compile, word};
-use crate::config::{List, SeccompAction, SeccompArg, SeccompOp, SeccompRule};
+use crate::config::{List, SeccompAction, SeccompArg, SeccompRule};
 
 #[allow(
     unreachable_pub,
@@ -118,15 +119,5 @@ impl Call {
             number,
             args: all,
         }
-    }
-}
-
-fn arg(index: u8, op: SeccompOp, value: u64, value_two: u64) -> SeccompArg {
-    SeccompArg {
-        at: 0,
-        index,
-        value,
-        value_two,
-        op,
     }
 }
