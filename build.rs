@@ -144,7 +144,8 @@ fn commit() {
     }
 }
 
-/// Writes `limits.rs`: one constant per row, and `enum Limit` with the name, value and meaning of each.
+/// Writes `limits.rs`: one constant per row, the same as a literal, and `enum Limit` with the name, value and meaning of
+/// each.
 fn limits() {
     for (name, _) in env::vars().filter(|(name, _)| name.starts_with("OCILET_LIMIT_")) {
         let known = LIMITS
@@ -152,8 +153,7 @@ fn limits() {
             .any(|(row, ..)| name["OCILET_LIMIT_".len()..] == **row);
         assert!(known, "{name}: no such limit; the table is in build.rs");
     }
-    let (mut consts, mut variants, mut rows, mut all) =
-        (String::new(), String::new(), String::new(), String::new());
+    let [mut consts, mut texts, mut variants, mut rows, mut all] = [const { String::new() }; 5];
     for &(name, default, meaning) in LIMITS {
         let variable = format!("OCILET_LIMIT_{name}");
         println!("cargo:rerun-if-env-changed={variable}");
@@ -168,17 +168,18 @@ fn limits() {
             "/// Most {meaning}.\npub const {name}: usize = {value};"
         )
         .expect("string");
+        writeln!(texts, "    ({name}) => {{ \"{value}\" }};").expect("string");
         writeln!(variants, "    /// Most {meaning}.\n    {name},").expect("string");
         writeln!(rows, "    {value},").expect("string");
         writeln!(all, "    Limit::{name},").expect("string");
     }
     let text = format!(
-        "{consts}\n/// The capacities by name, so that a fault can carry one.\n#[allow(non_camel_case_types)]\n\
+        "{consts}\n/// The value of a capacity as a literal, for texts.\nmacro_rules! text {{\n{texts}}}\npub(crate) use text;\n\
+         /// The capacities by name, so that a fault can carry one.\n#[allow(non_camel_case_types)]\n\
          #[derive(Clone, Copy, Debug, PartialEq, Eq)]\n#[repr(u8)]\npub enum Limit {{\n{variants}}}\n\
-         /// The value of each `Limit`, in its order.\nstatic VALUES: [usize; {}] = [\n{rows}];\n\
-         static ALL: [Limit; {}] = [\n{all}];\n",
-        LIMITS.len(),
-        LIMITS.len()
+         /// The value of each `Limit`, in its order.\nstatic VALUES: [usize; {count}] = [\n{rows}];\n\
+         static ALL: [Limit; {count}] = [\n{all}];\n",
+        count = LIMITS.len()
     );
     let out = env::var("OUT_DIR").expect("OUT_DIR");
     fs::write(Path::new(&out).join("limits.rs"), text).expect("OUT_DIR is writable");

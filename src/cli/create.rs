@@ -5,7 +5,7 @@ use super::flags::Parsed;
 use super::{Call, FAILED};
 use crate::bundle::{self, Wanted};
 use crate::error::{Fault, Rule, Step};
-use crate::limits::PRESERVE_FDS;
+use crate::limits::{self, PRESERVE_FDS};
 use crate::plan::service::Service;
 use crate::run::{self, Caller, Order, Purpose};
 use crate::sys::args::Args;
@@ -107,7 +107,11 @@ pub(super) fn preserve_fds(parsed: &mut Parsed, sockets: u32) -> Option<u32> {
         parsed.bad_value(
             text,
             "preserve-fds",
-            "a number up to 1024, with $LISTEN_FDS",
+            concat!(
+                "a number up to ",
+                limits::text!(PRESERVE_FDS),
+                ", with $LISTEN_FDS"
+            ),
         );
     }
     u32::try_from(number?).ok()
