@@ -10,6 +10,7 @@ use super::{Hierarchies, Kinds, Layout, Mode, io};
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
 use crate::limits::{CGROUP_BYTES, Limit};
 use crate::sys::OwnedFd;
+use crate::sys::file::read_file;
 use crate::sys::memory::TakeOnce;
 use crate::sys::path::fs_type;
 use crate::text::pieces;
@@ -45,7 +46,7 @@ pub(super) fn discover_with(layout: &mut Layout, text: &mut [u8]) -> Result<(), 
     layout.mode = Mode::None;
     layout.hierarchies.clear();
     let (own, lines) = text.split_at_mut(CGROUP_BYTES);
-    let own = match io::read(CWD, c"/proc/self/cgroup", own) {
+    let own = match read_file(CWD, c"/proc/self/cgroup", own) {
         Ok(own) if own.len() == CGROUP_BYTES => {
             let at = At::Place(Place::Proc);
             return Err(Fault::limit(Step::FindCgroups, Limit::CGROUP_BYTES, at));

@@ -33,25 +33,6 @@ pub(super) fn open_to_write(dir: impl AsFd, name: &CStr) -> Result<OwnedFd, Errn
     path::open(dir, name, flags, 0)
 }
 
-/// Reads a file as far as it fits.
-pub(super) fn read<'b>(
-    dir: impl AsFd,
-    name: &CStr,
-    buffer: &'b mut [u8],
-) -> Result<&'b [u8], Errno> {
-    let file = open(dir, name)?;
-    let mut used = 0;
-    while let Some(room) = buffer.get_mut(used..).filter(|room| !room.is_empty()) {
-        match rustix::io::read(&file, room) {
-            Ok(0) => break,
-            Ok(n) => used += n,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(buffer.get(..used).unwrap_or(&[]))
-}
-
 /// Reads a file that the kernel gives in one piece, which spares the look for its end.
 pub(super) fn read_small<'b>(
     dir: impl AsFd,

@@ -8,6 +8,7 @@ use super::{CgroupPlan, Hierarchy, Mode, Record, io};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
 use crate::fs::text::Text;
+use crate::sys::file::read_file;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd};
 use crate::text::{cut, pieces};
 
@@ -91,7 +92,7 @@ pub fn place_of(plan: &CgroupPlan, pid: u32) -> Option<OwnedFd> {
     let (_, row) = rows(plan, true).next()?;
     let process = Proc::open().ok()?.process(pid).ok()?;
     let mut text = [0; 4096];
-    let all = io::read(&process, c"cgroup", &mut text).ok()?;
+    let all = read_file(&process, c"cgroup", &mut text).ok()?;
     let own = crate::text::field(all, b"0::")?;
     let start = own
         .windows(row.path.len())

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Hierarchy, Kinds, Mode, Record, io};
+use crate::sys::file::read_file;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd};
 use crate::text::{Digits, field, number, pieces};
 use core::ffi::CStr;
@@ -28,7 +29,7 @@ fn open(record: &Record, file: &CStr) -> Option<(OwnedFd, OwnedFd)> {
 /// Reads a file of the container's cgroup, whichever hierarchy it is in; `None` where there is no such file.
 pub fn read<'b>(record: &Record, file: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     let dir = io::open_dir(row(record, file.to_bytes())?.dir).ok()?;
-    io::read(dir, file, buffer).ok()
+    read_file(dir, file, buffer).ok()
 }
 
 /// How often the kernel has killed for want of memory here.

@@ -84,7 +84,7 @@ pub fn write_whole(fd: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Reads a small file of the kernel in one go; returns the bytes that were there.
+/// Reads a file as far as it fits; a link is not followed.
 pub fn read_file<'b>(dir: impl AsFd, path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY;
     let file = openat(dir.as_fd(), path, flags, Mode::empty()).map(OwnedFd::from)?;
