@@ -8,7 +8,7 @@ use rustix::fs::{FileType, Mode};
 
 use super::{Rootfs, attributes, bind, copy_up, fresh};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
-use crate::fs::proc::SelfFd;
+use crate::fs::proc::{Proc, SelfFd};
 use crate::fs::root::{Leaf, Root};
 use crate::fs::text::{PATH_MAX, Text};
 use crate::plan::arena::Arena;
@@ -226,17 +226,21 @@ fn inherit_mode(place: &OwnedFd, data: &mut Text) -> Result<(), Errno> {
 /// `Rule::SwappedMountPoint`.
 pub(super) fn top(rootfs: &Rootfs<'_>, place: &OwnedFd, target: &CStr) -> Result<OwnedFd, Fault> {
     let top = rootfs.root().follow(target).step(Step::CheckMount)?;
-    let proc = rootfs.proc;
-    let before = proc.mount_id(place).step(Step::CheckMount)?;
-    let after = proc.mount_id(&top).step(Step::CheckMount)?;
-    if before == after {
-        return Err(Fault::rule(
-            Step::CheckMount,
-            Rule::SwappedMountPoint,
-            At::Nothing,
-        ));
-    }
+    differ(rootfs.proc, place, &top, Step::CheckMount)?;
     Ok(top)
+}
+
+/// That two descriptors are of different mounts.
+pub(super) fn differ(
+    proc: &Proc,
+    before: &OwnedFd,
+    after: &OwnedFd,
+    step: Step,
+) -> Result<(), Fault> {
+    if proc.mount_id(before).step(step)? == proc.mount_id(after).step(step)? {
+        return Err(Fault::rule(step, Rule::SwappedMountPoint, At::Nothing));
+    }
+    Ok(())
 }
 
 /// That procfs and sysfs are what they should be.

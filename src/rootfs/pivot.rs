@@ -7,6 +7,7 @@ use linux_raw_sys::general as k;
 use rustix::fs::OFlags;
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
 
+use super::mount::differ;
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::{Proc, SelfFd};
 use crate::plan::mounts::{Setup, Way};
@@ -72,15 +73,7 @@ fn bind_classic(dir: &OwnedFd, root: &CStr, proc: &Proc) -> Result<OwnedFd, Faul
     let flags = k::MS_BIND | k::MS_REC;
     sys::bind(place.path(), place.path(), flags).step(Step::MountRootfs)?;
     let top = open(root)?;
-    let before = proc.mount_id(dir).step(Step::MountRootfs)?;
-    let after = proc.mount_id(&top).step(Step::MountRootfs)?;
-    if before == after {
-        return Err(Fault::rule(
-            Step::MountRootfs,
-            Rule::SwappedMountPoint,
-            At::Nothing,
-        ));
-    }
+    differ(proc, dir, &top, Step::MountRootfs)?;
     Ok(top)
 }
 
