@@ -105,6 +105,18 @@ impl<'t> Bundle<'t> {
         self.edit(|c| c["mounts"].as_array_mut().expect("mounts").push(entry))
     }
 
+    /// Appends a mount of pseudoterminals.
+    pub fn devpts(self) -> Self {
+        let options = [
+            "nosuid",
+            "noexec",
+            "newinstance",
+            "ptmxmode=0666",
+            "mode=0620",
+        ];
+        self.mount("/dev/pts", "devpts", "devpts", &options)
+    }
+
     pub fn namespace(self, kind: &str, path: Option<&str>) -> Self {
         self.edit(|c| {
             let list = c["linux"]["namespaces"].as_array_mut().expect("namespaces");

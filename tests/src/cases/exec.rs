@@ -616,18 +616,7 @@ fn without_a_mount_namespace(t: &T) {
 }
 
 fn with_terminals<'t>(t: &'t T) -> Bundle<'t> {
-    t.bundle().probe(&["sleep"]).mount(
-        "/dev/pts",
-        "devpts",
-        "devpts",
-        &[
-            "nosuid",
-            "noexec",
-            "newinstance",
-            "ptmxmode=0666",
-            "mode=0620",
-        ],
-    )
+    t.bundle().probe(&["sleep"]).devpts()
 }
 
 fn terminal(t: &T) {

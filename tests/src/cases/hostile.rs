@@ -840,16 +840,9 @@ fn setuid_copy_refuses(t: &T) {
     );
 }
 
-/// CVE-2025-52881, CVE-2019-16884: nothing is opened for writing by a path that starts with /proc.
-fn writes_by_descriptor_only(t: &T) {
-    only_ocilet(t);
+/// What strace says of these calls of `run`.
+fn traced_run(t: &T, bundle: &Bundle<'_>, calls: &str) -> String {
     t.facts.need_tool("strace");
-    let bundle = t.bundle().probe(&["exit"]).edit(|c| {
-        c["linux"]["sysctl"] = json!({"kernel.msgmax": "4096"});
-        c["process"]["oomScoreAdj"] = json!(5);
-        c["linux"]["maskedPaths"] = json!(["/proc/version"]);
-        c["linux"]["readonlyPaths"] = json!(["/proc/sys"]);
-    });
     bundle.write();
     let (dir, root, id) = (
         bundle.dir.to_string_lossy(),
@@ -861,24 +854,25 @@ fn writes_by_descriptor_only(t: &T) {
     t.tool(
         "strace",
         &[
-            "-f",
-            "-qq",
-            "-o",
-            &file,
-            "-e",
-            "trace=open,openat,openat2,creat",
-            &ocilet,
-            "--root",
-            &root,
-            "run",
-            "-b",
-            &dir,
-            &id,
+            "-f", "-qq", "-o", &file, "-e", calls, &ocilet, "--root", &root, "run", "-b", &dir, &id,
         ],
     )
     .run()
     .ok();
-    for line in fs::read_to_string(trace).unwrap().lines() {
+    fs::read_to_string(trace).unwrap()
+}
+
+/// CVE-2025-52881, CVE-2019-16884: nothing is opened for writing by a path that starts with /proc.
+fn writes_by_descriptor_only(t: &T) {
+    only_ocilet(t);
+    let bundle = t.bundle().probe(&["exit"]).edit(|c| {
+        c["linux"]["sysctl"] = json!({"kernel.msgmax": "4096"});
+        c["process"]["oomScoreAdj"] = json!(5);
+        c["linux"]["maskedPaths"] = json!(["/proc/version"]);
+        c["linux"]["readonlyPaths"] = json!(["/proc/sys"]);
+    });
+    let text = traced_run(t, &bundle, "trace=open,openat,openat2,creat");
+    for line in text.lines() {
         let writes = line.contains("O_WRONLY") || line.contains("O_RDWR");
         assert!(!(writes && line.contains("\"/proc/")), "{line}");
     }
@@ -887,37 +881,8 @@ fn writes_by_descriptor_only(t: &T) {
 /// CVE-2019-14271: nothing of the root is executed or loaded before the program itself.
 fn rootfs_is_never_code(t: &T) {
     only_ocilet(t);
-    t.facts.need_tool("strace");
     let bundle = t.bundle().probe(&["exit"]);
-    bundle.write();
-    let (dir, root, id) = (
-        bundle.dir.to_string_lossy(),
-        t.root.to_string_lossy(),
-        t.id(),
-    );
-    let trace = t.path("trace");
-    let (ocilet, file) = (t.ocilet.to_string_lossy(), trace.to_string_lossy());
-    t.tool(
-        "strace",
-        &[
-            "-f",
-            "-qq",
-            "-o",
-            &file,
-            "-e",
-            "trace=execve,execveat,clone,clone3,fork,vfork",
-            &ocilet,
-            "--root",
-            &root,
-            "run",
-            "-b",
-            &dir,
-            &id,
-        ],
-    )
-    .run()
-    .ok();
-    let text = fs::read_to_string(trace).unwrap();
+    let text = traced_run(t, &bundle, "trace=execve,execveat,clone,clone3,fork,vfork");
     let execs: Vec<&str> = text
         .lines()
         .filter(|line| line.contains("exec") && !line.contains("= -1"))

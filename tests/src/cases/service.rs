@@ -104,12 +104,7 @@ fn notify_of_a_terminal_container(t: &T) {
     let (_, cmd) = t
         .bundle()
         .edit(|c| c["process"]["terminal"] = json!(true))
-        .mount(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            &["newinstance", "ptmxmode=0666", "mode=0620"],
-        )
+        .devpts()
         .probe(&[
             "notify",
             "READY=1",

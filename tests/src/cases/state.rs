@@ -341,7 +341,8 @@ fn recovered(t: &T, point: &(String, u32), bundle: &Bundle<'_>, id: &str, again:
     }
 }
 
-fn creator_killed_at_every_syscall(t: &T) {
+/// A bundle, its directory, and the points of `create` in it.
+fn points_of_create(t: &T) -> (Bundle<'_>, String, Vec<(String, u32)>) {
     t.facts.need_tool("strace");
     foreign_check(t);
     let bundle = t.bundle().probe(&["sleep"]);
@@ -350,6 +351,11 @@ fn creator_killed_at_every_syscall(t: &T) {
     let first = t.id();
     let points = trace_points(t, &["create", "-b", &dir, &first]);
     t.cmd(&["delete", "--force", &first]).run().ok();
+    (bundle, dir, points)
+}
+
+fn creator_killed_at_every_syscall(t: &T) {
+    let (bundle, dir, points) = points_of_create(t);
     println!("# {} kill points of create", points.len());
     let id = t.id();
     for point in &points {
@@ -490,14 +496,7 @@ fn init_meets_an_error_at_every_syscall(t: &T) {
 }
 
 fn creator_meets_an_error_at_every_syscall(t: &T) {
-    t.facts.need_tool("strace");
-    foreign_check(t);
-    let bundle = t.bundle().probe(&["sleep"]);
-    bundle.write();
-    let dir = bundle.dir.to_string_lossy().into_owned();
-    let first = t.id();
-    let points = trace_points(t, &["create", "-b", &dir, &first]);
-    t.cmd(&["delete", "--force", &first]).run().ok();
+    let (bundle, dir, points) = points_of_create(t);
     let mut bad = Vec::new();
     for error in ["EIO", "ENOMEM", "EINTR"] {
         println!("# {} points of create, {error}", points.len());

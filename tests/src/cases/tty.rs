@@ -35,18 +35,7 @@ pub const CASES: &[Case] = &[
 
 fn terminal<'t>(t: &'t T, words: &[&str]) -> Bundle<'t> {
     t.bundle()
-        .mount(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            &[
-                "nosuid",
-                "noexec",
-                "newinstance",
-                "ptmxmode=0666",
-                "mode=0620",
-            ],
-        )
+        .devpts()
         .edit(|c| c["process"]["terminal"] = json!(true))
         .probe(words)
 }

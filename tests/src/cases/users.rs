@@ -287,12 +287,7 @@ fn closed_directories_above(t: &T) {
 
 fn terminal_of_a_mapped_user(t: &T) {
     let bundle = bundle(t)
-        .mount(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            &["newinstance", "ptmxmode=0666", "mode=0620"],
-        )
+        .devpts()
         .edit(|c| c["process"]["terminal"] = json!(true))
         .probe(&["stat", "/dev/console", "--", "stat", "/proc/self/fd/0"]);
     let out = bundle.run().ok();
