@@ -29,7 +29,6 @@ use crate::text::{c_text, cut, number};
 const OUTPUT: usize = 1024;
 /// How often the end of a hook is asked for without pidfds.
 const TICK: u64 = 5 * MILLISECOND;
-const SIGCHLD: i32 = 17;
 
 /// The end of what a hook has written.
 #[derive(Clone, Copy)]
@@ -193,7 +192,7 @@ fn one(hook: &Hook<'_>, input: &OwnedFd, around: &Surroundings<'_>, at: At) -> R
     };
     rustix::fs::seek(input, SeekFrom::Start(0)).step_at(step, at)?;
     // Where SIGCHLD is ignored children vanish unseen.
-    sig::set_default(SIGCHLD).step_at(step, at)?;
+    sig::set_default(sig::CHILD).step_at(step, at)?;
     let (from, to) = pipe_with(PipeFlags::CLOEXEC).step_at(step, at)?;
     let (output, to) = (OwnedFd::from(from), OwnedFd::from(to));
     // Closed by execve; before that it carries the reason why there is none.

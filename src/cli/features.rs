@@ -1,7 +1,7 @@
 //! `features`: what this runtime can do, in the document of the specification. It is about the program, not the host;
 //! only the seccomp flags are asked of the kernel.
 //!
-//! `features.txt` is the document in lines; what can be done or not is said there, and in [`MISSING`]. `@` and a letter
+//! `features.txt` is the document in lines; what can be done or not is said there. `@` and a letter
 //! stand for a list, whose words are those that config.json is read with.
 #![forbid(unsafe_code)]
 
@@ -12,9 +12,6 @@ use crate::error::{Context, Fault, Packed, Step, packed};
 use crate::plan::options;
 use crate::say::Line;
 use crate::{seccomp, sys};
-
-/// Words that are read, and refused.
-const MISSING: [&str; 2] = ["idmap", "ridmap"];
 
 /// `features`.
 pub(super) fn features(_: &Call) -> Result<i32, Fault> {
@@ -80,7 +77,7 @@ fn kernel_flags() -> impl Iterator<Item = &'static str> {
 fn list(layout: &mut Layout<'_, '_>, prefix: &str, words: impl Iterator<Item = &'static str>) {
     let mut first = true;
     for word in words {
-        if word == "-" || MISSING.contains(&word) {
+        if word == "-" {
             continue;
         }
         if !first {

@@ -14,6 +14,7 @@ table! {
         MountOption = "an option or flag that the file system or the kernel does not know; the kernel log may say which",
         LockedFlag = "a flag that a more privileged mount namespace has locked cannot be taken away",
         Source = "the source is looked up on the host",
+        IdMap = "the file system cannot be id-mapped, or not by this user, or the source is id-mapped itself",
         ReadOnlyRoot = "a read-only root must have its mount points, or a tmpfs above them",
         Circles = "the root filesystem has links that lead in circles, or somebody kept changing it",
         SecurityModule = "is the security module on (/sys/kernel/security/lsm), and does it know the label?",

@@ -69,6 +69,7 @@ table! {
         OpenSource = "open the source of",
         Mount = "mount",
         SetMountFlags = "set the flags of",
+        MapMount = "map the ids of",
         CheckMount = "check",
         CopyUp = "copy the old content of",
         MakeDevice = "make",

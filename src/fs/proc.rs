@@ -116,6 +116,15 @@ impl Proc {
         self.open_file(number.as_c_str(), OFlags::PATH | OFlags::DIRECTORY)
     }
 
+    /// Opens a namespace of a process: `ns/net`.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT: there is no such process, or no such namespace.
+    pub fn namespace(&self, pid: u32, name: &CStr) -> Result<OwnedFd, Errno> {
+        path::openat(&self.process(pid)?, name, OFlags::RDONLY)
+    }
+
     /// Opens again what a descriptor stands for, with other rights: an O_PATH one for reading or writing.
     ///
     /// # Errors

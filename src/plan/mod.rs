@@ -12,6 +12,7 @@ pub mod draft;
 pub mod environment;
 pub mod exec;
 pub mod hooks;
+mod id_map;
 pub mod limits;
 pub mod make;
 pub mod mounts;

@@ -11,8 +11,7 @@ use super::draft::Draft;
 use super::make::Source;
 use super::op::{Kind, Mount, Op};
 use super::options::{Flags, effect};
-use super::service;
-use super::{cgroup_mounts, devices};
+use super::{cgroup_mounts, devices, id_map, service};
 use crate::config::{self, Linux, NamespaceKind, Propagation, Text};
 use crate::error::{At, Fault, Rule, Step};
 
@@ -31,6 +30,8 @@ pub struct Setup {
     pub before: u32,
     /// There are paths to mask.
     pub masks: bool,
+    /// There are sources that init may not reach, or whose ids it cannot map: the parent does.
+    pub asks: bool,
 }
 
 impl Setup {
@@ -42,6 +43,7 @@ impl Setup {
         way: Way::Pivot,
         before: 0,
         masks: false,
+        asks: false,
     };
 }
 
@@ -199,9 +201,6 @@ fn one(draft: &mut Draft<'_>, entry: &config::Mount) -> Result<(), Fault> {
     let doc = draft.source.doc;
     let at = At::Byte(entry.at);
     let (flags, data, foreign) = options(draft, entry);
-    if flags.id_map || !entry.uid_mappings.is_empty() {
-        return Err(rule(Rule::LaterIdMap, at));
-    }
     let target = draft.path(entry.destination);
     let kind = entry.kind.unwrap_or_default();
     let bind = flags.bind != 0;
@@ -227,6 +226,7 @@ fn one(draft: &mut Draft<'_>, entry: &config::Mount) -> Result<(), Fault> {
         rec_set: flags.rec_set,
         rec_clear: flags.rec_clear,
         propagation: flags.propagation,
+        id_map: id_map::of(draft, entry, flags)?,
     };
     let given = entry.source.filter(|text| !text.is_empty());
     if flags.remount {
@@ -236,6 +236,8 @@ fn one(draft: &mut Draft<'_>, entry: &config::Mount) -> Result<(), Fault> {
         mount.kind = Kind::Bind;
         let text = given.ok_or(rule(Rule::BindNeedsSource, at))?;
         mount.source = draft.host_path(text);
+        let closed = draft.plan.namespaces.own(NamespaceKind::User) && !draft.request.rootless;
+        draft.plan.root.asks |= closed || mount.id_map.is_some();
     } else if kind.is_empty() {
         return Err(rule(Rule::MountNeedsType, at));
     } else if kind.is(doc, b"bind") {
@@ -383,7 +385,7 @@ fn mount_label(config: &config::Config) -> Option<Text> {
     (!label.is_empty()).then_some(label)
 }
 
-fn rule(rule: Rule, at: At) -> Fault {
+pub(super) fn rule(rule: Rule, at: At) -> Fault {
     Fault::rule(Step::MakePlan, rule, at)
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::arena::{Arena, Str};
+use super::route::Mappings;
 
 /// One operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,17 @@ pub struct Mount {
     pub rec_clear: u32,
     /// Changes of propagation, in order.
     pub propagation: Propagation,
+    /// Ids in it are others than in its source.
+    pub id_map: Option<IdMap>,
+}
+
+/// How the ids of a bind mount are mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdMap {
+    /// Those of its submounts, too (`ridmap`).
+    pub recursive: bool,
+    /// Users and groups; without text as the container's user namespace does.
+    pub mappings: [Mappings; 2],
 }
 
 /// [`Op::Below`]: one hierarchy of a cgroup v1 mount.

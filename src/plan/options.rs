@@ -23,8 +23,8 @@ pub enum Effect {
     Propagate(u32),
     /// Copies the content of the mount point.
     CopyUp,
-    /// An id-mapped mount.
-    IdMap,
+    /// An id-mapped mount, with or without its submounts.
+    IdMap(bool),
     /// Nothing: `defaults`.
     Nothing,
     /// A bind mount, perhaps recursive (MS_BIND, MS_REC).
@@ -52,7 +52,7 @@ options! {
     "diratime" Clear(k::MS_NODIRATIME),
     "dirsync" Set(k::MS_DIRSYNC),
     "exec" Clear(k::MS_NOEXEC),
-    "idmap" IdMap,
+    "idmap" IdMap(false),
     "iversion" Set(k::MS_I_VERSION),
     "lazytime" Set(k::MS_LAZYTIME),
     "loud" Clear(k::MS_SILENT),
@@ -76,7 +76,7 @@ options! {
     "relatime" Set(k::MS_RELATIME),
     "remount" Remount,
     "rexec" ClearAll(k::MOUNT_ATTR_NOEXEC),
-    "ridmap" IdMap,
+    "ridmap" IdMap(true),
     "rnoatime" SetAll(k::MOUNT_ATTR_NOATIME),
     "rnodev" SetAll(k::MOUNT_ATTR_NODEV),
     "rnodiratime" SetAll(k::MOUNT_ATTR_NODIRATIME),
@@ -144,8 +144,8 @@ pub struct Flags {
     pub remount: bool,
     /// `tmpcopyup`.
     pub copy_up: bool,
-    /// `idmap` or `ridmap`.
-    pub id_map: bool,
+    /// `idmap`, or with true `ridmap`.
+    pub id_map: Option<bool>,
 }
 
 impl Flags {
@@ -177,7 +177,7 @@ impl Flags {
             }
             Propagate(flags) => return self.propagation.push(flags),
             CopyUp => self.copy_up = true,
-            IdMap => self.id_map = true,
+            IdMap(recursive) => self.id_map = Some(recursive),
             Nothing => {}
             Bind(flags) => self.bind |= flags,
             Remount => self.remount = true,
@@ -200,7 +200,8 @@ pub(super) fn names_of(mount: &Mount, item: &mut dyn FnMut(&[u8])) {
             Propagate(flags) => mount.propagation.flags().any(|one| one == flags),
             Bind(flags) => mount.recursive == (flags & k::MS_REC != 0) && is_bind(mount),
             Remount => mount.kind == super::op::Kind::Remount,
-            ClearAll(_) | IdMap | Nothing => false,
+            IdMap(recursive) => mount.id_map.is_some_and(|map| map.recursive == recursive),
+            ClearAll(_) | Nothing => false,
         };
         if named {
             item(name.as_bytes());
@@ -297,7 +298,8 @@ mod tests {
     fn the_rest() {
         assert_eq!(flags("bind").bind, k::MS_BIND);
         assert_eq!(flags("rbind,ro").bind, k::MS_BIND | k::MS_REC);
-        assert!(flags("remount").remount && flags("tmpcopyup").copy_up && flags("ridmap").id_map);
+        assert!(flags("remount").remount && flags("tmpcopyup").copy_up);
+        assert_eq!(flags("ridmap,idmap").id_map, Some(false));
         let order: Vec<_> = flags("rslave,shared").propagation.flags().collect();
         assert_eq!(order, [k::MS_SLAVE | k::MS_REC, k::MS_SHARED]);
     }

@@ -80,6 +80,7 @@ pub(super) fn directory(draft: &mut Draft<'_>) {
         cleared: 0,
         rec_set: 0,
         rec_clear: 0,
+        id_map: None,
         propagation: Propagation::NONE,
     };
     draft.op(Op::Mount(mount));

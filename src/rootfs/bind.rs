@@ -25,11 +25,21 @@ pub(super) fn bind<const N: usize>(
     op: &Mount,
     source: &CStr,
     arena: &Arena<N>,
+    ask: &dyn Fn() -> Result<OwnedFd, Fault>,
 ) -> Result<OwnedFd, Fault> {
     let target = arena.cstr(op.target);
-    let tree = match sys::clone_tree(path::cwd(), source, op.recursive) {
+    let cloned = if op.id_map.is_some() {
+        Ok(ask()?)
+    } else {
+        match sys::clone_tree(path::cwd(), source, op.recursive) {
+            // A directory above it is closed to the root of the container.
+            Err(Errno::ACCESS) => sys::clone_tree(ask()?.as_fd(), c"", op.recursive),
+            answer => answer,
+        }
+    };
+    let tree = match cloned {
         // Linux before 5.2, or a filter around us that does not know the call.
-        Err(Errno::NOSYS | Errno::PERM) => return classic(rootfs, op, source, target),
+        Err(Errno::NOSYS | Errno::PERM) => return classic(rootfs, op, source, target, ask),
         answer => answer.step(Step::OpenSource)?,
     };
     real_proc(target, &tree)?;
@@ -89,8 +99,12 @@ fn classic(
     op: &Mount,
     source: &CStr,
     target: &CStr,
+    ask: &dyn Fn() -> Result<OwnedFd, Fault>,
 ) -> Result<OwnedFd, Fault> {
-    let source = path::openat(path::cwd(), source, OFlags::PATH).step(Step::OpenSource)?;
+    let source = match path::openat(path::cwd(), source, OFlags::PATH) {
+        Err(Errno::ACCESS) => ask()?,
+        answer => answer.step(Step::OpenSource)?,
+    };
     real_proc(target, &source)?;
     let place = place(rootfs, target, &source)?;
     let flags = k::MS_BIND | if op.recursive { k::MS_REC } else { 0 };
@@ -111,6 +125,7 @@ pub(super) fn cgroup2<const N: usize>(
     rootfs: &Rootfs<'_>,
     op: &Mount,
     arena: &Arena<N>,
+    ask: &dyn Fn() -> Result<OwnedFd, Fault>,
 ) -> Result<Option<OwnedFd>, Fault> {
     let fresh = Mount {
         source: op.fstype,
@@ -118,7 +133,7 @@ pub(super) fn cgroup2<const N: usize>(
     };
     match mount::new(rootfs, &fresh, arena) {
         Err(fault) if matches!(fault.errno(), Some(Errno::PERM | Errno::BUSY)) => {
-            bind(rootfs, op, arena.cstr(op.source), arena).map(Some)
+            bind(rootfs, op, arena.cstr(op.source), arena, ask).map(Some)
         }
         answer => answer,
     }
@@ -131,6 +146,7 @@ pub(super) fn sysfs<const N: usize>(
     rootfs: &Rootfs<'_>,
     op: &Mount,
     arena: &Arena<N>,
+    ask: &dyn Fn() -> Result<OwnedFd, Fault>,
 ) -> Result<Option<OwnedFd>, Fault> {
     match mount::new(rootfs, op, arena) {
         Err(fault) if matches!(fault.errno(), Some(Errno::PERM | Errno::BUSY)) => {
@@ -139,7 +155,7 @@ pub(super) fn sysfs<const N: usize>(
             if op.set & k::MS_RDONLY != 0 {
                 bound.rec_set |= k::MOUNT_ATTR_RDONLY;
             }
-            bind(rootfs, &bound, c"/sys", arena).map(Some)
+            bind(rootfs, &bound, c"/sys", arena, ask).map(Some)
         }
         answer => answer,
     }

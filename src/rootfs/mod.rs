@@ -41,6 +41,10 @@ use crate::plan::mounts::Setup;
 use crate::plan::op::Op;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd};
 
+/// Gives the source of a bind mount, by the number of its operation: somewhere in the file system of the host, or for an
+/// id-mapped mount the detached tree.
+pub type Ask<'a> = &'a dyn Fn(u32) -> Result<OwnedFd, Fault>;
+
 /// The root being made.
 pub struct Rootfs<'a> {
     /// The mounted root.
@@ -98,7 +102,7 @@ pub fn enter<'a, const N: usize>(
 
 impl Rootfs<'_> {
     /// Carries out `ops`, of which the first is number `first` of the plan. After pivot_root the working directory is
-    /// "/" in the end, before it is undefined.
+    /// "/" in the end, before it is undefined. What cannot be opened from here is asked for.
     ///
     /// # Errors
     ///
@@ -108,13 +112,14 @@ impl Rootfs<'_> {
         ops: &[Op],
         first: u32,
         arena: &Arena<N>,
+        ask: Ask<'_>,
     ) -> Result<(), Fault> {
         if ops.is_empty() {
             return Ok(());
         }
         self.stand_in_proc()?;
         for (op, number) in ops.iter().zip(first..) {
-            self.one(op, arena)
+            self.one(op, arena, &|| ask(number))
                 .map_err(|fault| fault.or_at(At::Op(number)))?;
         }
         self.done.now();
@@ -168,11 +173,16 @@ impl Rootfs<'_> {
         Ok(())
     }
 
-    fn one<const N: usize>(&mut self, op: &Op, arena: &Arena<N>) -> Result<(), Fault> {
+    fn one<const N: usize>(
+        &mut self,
+        op: &Op,
+        arena: &Arena<N>,
+        ask: &dyn Fn() -> Result<OwnedFd, Fault>,
+    ) -> Result<(), Fault> {
         let path = |text| arena.cstr(text);
         match op {
             Op::Directory { path: at } => self.directory(path(*at)),
-            Op::Mount(one) => mount::mount(self, one, arena),
+            Op::Mount(one) => mount::mount(self, one, arena, ask),
             Op::Below(below) => mount::below(self, below, arena),
             Op::Within { attributes } => mount::within(self, *attributes),
             Op::LinkBelow { name, text } => mount::link_below(self, path(*name), path(*text)),

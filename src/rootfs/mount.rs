@@ -24,6 +24,7 @@ pub(super) fn mount<const N: usize>(
     rootfs: &mut Rootfs<'_>,
     op: &Mount,
     arena: &Arena<N>,
+    ask: &dyn Fn() -> Result<OwnedFd, Fault>,
 ) -> Result<(), Fault> {
     // What covers it takes its place in the look-up of masked paths.
     match arena.bytes(op.target) {
@@ -32,10 +33,10 @@ pub(super) fn mount<const N: usize>(
         _ => {}
     }
     let top = match op.kind {
-        Kind::Bind => Some(bind::bind(rootfs, op, arena.cstr(op.source), arena)?),
+        Kind::Bind => Some(bind::bind(rootfs, op, arena.cstr(op.source), arena, ask)?),
         Kind::Remount => return remount(rootfs, op, arena),
-        Kind::Cgroup2 => bind::cgroup2(rootfs, op, arena)?,
-        Kind::Sysfs => bind::sysfs(rootfs, op, arena)?,
+        Kind::Cgroup2 => bind::cgroup2(rootfs, op, arena, ask)?,
+        Kind::Sysfs => bind::sysfs(rootfs, op, arena, ask)?,
         _ => new(rootfs, op, arena)?,
     };
     let Some(top) = top else { return Ok(()) };

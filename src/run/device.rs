@@ -15,11 +15,9 @@ use super::route::{
 };
 use crate::error::{At, Context, Errno, Fault, Step};
 use crate::fs::proc::Proc;
-use crate::fs::text::Text;
 use crate::limits::{Limit, NET_ADDRESSES};
 use crate::plan::Plan;
 use crate::sys::{AsFd, AsRawFd, OwnedFd, ns, path};
-use crate::text::Digits;
 
 /// IFLA_IFNAME, IFLA_NET_NS_FD.
 const NAME: u16 = 3;
@@ -53,10 +51,7 @@ struct Way {
 impl Way {
     fn open(init: &Init) -> Result<Self, Errno> {
         let proc = Proc::open().map_err(|fault| fault.errno().unwrap_or(Errno::NOSYS))?;
-        let mut text = Text::new();
-        text.push(Digits::new(u64::from(init.number())).text())?;
-        text.push(b"/ns/net")?;
-        let target = path::openat(proc.fd(), text.path(), OFlags::RDONLY)?;
+        let target = proc.namespace(init.number(), c"ns/net")?;
         let own = path::openat(proc.fd(), c"self/ns/net", OFlags::RDONLY)?;
         let outside = Route::open()?;
         // A socket stays where it was opened.

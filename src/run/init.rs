@@ -12,8 +12,8 @@ use super::hook::Hooks;
 use super::label;
 use super::last::{self, Numbers, own_pid};
 use super::lookup;
-use super::notify;
 use super::wire::{Msg, Wire};
+use super::{notify, source};
 use crate::error::{At, Context, Errno, Fault, Step};
 use crate::fs::fdset::{self, Kept, Left};
 use crate::fs::proc::Proc;
@@ -237,7 +237,7 @@ fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
         .split_at_checked(before)
         .unwrap_or((&plan.ops, &[]));
     let mut root = rootfs::enter(&plan.root, &plan.arena, procfs)?;
-    root.run(early, 0, &plan.arena)?;
+    root.run(early, 0, &plan.arena, &|op| source::ask(plan, &i.wire, op))?;
     create_hooks(i)?;
     root.pivot(&plan.root)?;
     terminal(i, procfs, &mut root)?;
@@ -246,14 +246,18 @@ fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
     }
     // Before paths become read-only: where no procfs of our own can be had, the container's is written to.
     sysctls(plan)?;
-    root.run(late, plan.root.before, &plan.arena)
+    let none = |_| source::closed();
+    root.run(late, plan.root.before, &plan.arena, &none)
 }
 
 /// The hooks that run when the mounts are made: first those of the runtime, then those in the container's namespaces,
 /// for which a path still means what it means on the host.
 fn create_hooks(i: &Inheritance<'_>) -> Result<(), Fault> {
-    if i.plan.hooks.in_create() {
+    let hooks = i.plan.hooks.in_create();
+    if hooks || i.plan.root.asks {
         i.wire.send(Msg::Mounted, None)?;
+    }
+    if hooks {
         i.wire.expect(Msg::Proceed, &mut |_| ())?;
     }
     let hooks = Hooks::of(i.plan, Moment::CreateContainer, own_pid());

@@ -14,6 +14,7 @@
 //!        ◀── Network ──────────────────────────────────────────────── (only for linux.netDevices)
 //!        ── Moved ──────────────────────────────────────────────────▶
 //!                                                                     operations before pivot_root
+//!  a process of its own (source.rs): ◀── Source; Opened ──▶            what only the parent can open or map
 //!  prestart, createRuntime hooks: ◀── Mounted; Proceed ──▶             createContainer hooks
 //!                                                                     pivot_root, terminal, operations
 //!        ◀── Terminal ───────────────────────────────────────────────
@@ -50,6 +51,7 @@ mod parent;
 mod pidfile;
 mod protect;
 mod route;
+mod source;
 mod start;
 mod supervise;
 mod users;

@@ -9,14 +9,13 @@ use super::caller::{Caller, Init};
 use super::hook::{self, Hooks};
 use super::init::{self, Inheritance, Joins};
 use super::wire::{Msg, Wire};
-use super::{Purpose, confine, device, listener, middle, notify, start, supervise, users};
+use super::{Purpose, confine, device, listener, middle, notify, source, start, supervise, users};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs;
 use crate::limits::{Limit, STATE_BYTES};
 use crate::plan::Plan;
 use crate::plan::hooks::Moment;
-use crate::plan::route::NamespaceKind;
-use crate::plan::route::Route;
+use crate::plan::route::{NamespaceKind, Route};
 use crate::state::{self, Dir, Exit, Identity, Record, Root};
 use crate::sys::args::Args;
 use crate::sys::memory::TakeOnce;
@@ -143,8 +142,10 @@ fn serve(plan: &Plan, init: &Init, wire: &Wire, warn: &mut dyn FnMut(Fault)) -> 
         device::hand_over(plan, init)?;
         wire.send(Msg::Moved, None)?;
     }
+    if plan.hooks.in_create() || plan.root.asks {
+        source::serve(plan, init, wire, warn)?;
+    }
     if plan.hooks.in_create() {
-        wire.expect(Msg::Mounted, warn)?;
         Hooks::of(plan, Moment::Prestart, init.number()).run()?;
         Hooks::of(plan, Moment::CreateRuntime, init.number()).run()?;
         wire.send(Msg::Proceed, None)?;
@@ -206,11 +207,9 @@ fn bring_up(
     if !early {
         cgroup::finish(&plan.cgroup, &plan.arena, cgroups, Some(pid), warn)?;
     }
-    if let Some(init) = &init {
-        rdt::enter(&plan.rdt, &plan.arena, dir, init.number())?;
-    }
-    wire.send(Msg::Enter, None)?;
     if let Some(init) = init {
+        rdt::enter(&plan.rdt, &plan.arena, dir, init.number())?;
+        wire.send(Msg::Enter, None)?;
         serve(plan, init, &wire, warn)?;
     }
     let master = match terminal {

@@ -7,7 +7,7 @@ use rustix::process::DumpableBehavior;
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
 use crate::fs::{fdset, proc::Proc};
 use crate::sys::args::Args;
-use crate::sys::{AsFd, OwnedFd, exe, path, proc};
+use crate::sys::{AsFd, OwnedFd, exe, path, proc, sig};
 
 /// Runs on from a sealed copy of the binary, closes inherited descriptors for children, and hides from ptrace.
 ///
@@ -28,6 +28,8 @@ pub fn protect(args: Args, preserve: u32) -> Result<(), Fault> {
         }
     }
     fdset::cloexec_from(3 + preserve)?;
+    // Where SIGCHLD is ignored children vanish unseen.
+    sig::set_default(sig::CHILD).step(Step::Protect)?;
     // No process of the container may trace us or look through /proc into us, also after it has joined us in a
     // namespace (CVE-2016-9962); children of clone inherit it, execve of the program resets it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step(Step::Protect)

@@ -13,7 +13,6 @@ use crate::sys::{AsFd, OwnedFd, pidfd, sig};
 use crate::tty::Relay;
 
 const SIGPIPE: i32 = 13;
-const SIGCHLD: i32 = 17;
 const SIGURG: i32 = 23;
 const SIGWINCH: i32 = 28;
 
@@ -24,8 +23,6 @@ impl Signals {
     /// From here on every signal waits to be forwarded. Orphans of the container come to us, unless that is not wanted.
     pub(super) fn block(reaper: bool) -> Result<Self, Fault> {
         sig::set_mask(u64::MAX).step(Step::Supervise)?;
-        // An ignored SIGCHLD would let children vanish unseen.
-        sig::set_default(SIGCHLD).step(Step::Supervise)?;
         if reaper {
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
                 .step(Step::Supervise)?;
@@ -117,7 +114,7 @@ fn forward(init: &Init, signal: i32) {
         return;
     };
     match signal {
-        SIGCHLD | SIGURG | SIGWINCH => {}
+        sig::CHILD | SIGURG | SIGWINCH => {}
         _ => {
             // It may have ended in between; then there is nothing to tell it.
             let _ = match &init.fd {

@@ -61,7 +61,7 @@ fn is_own(map: &[u8]) -> bool {
 }
 
 /// Writes one file of the process.
-fn write(procfs: &Proc, pid: Pid, name: &[u8], text: &[u8]) -> Result<(), Errno> {
+pub(super) fn write(procfs: &Proc, pid: Pid, name: &[u8], text: &[u8]) -> Result<(), Errno> {
     let number = Digits::new(u64::from(pid.as_raw_nonzero().get().unsigned_abs()));
     let mut path = Text::new();
     for part in [number.text(), b"/", name] {

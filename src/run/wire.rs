@@ -49,6 +49,10 @@ pub(super) enum Msg {
     Mounted,
     /// Parent to init: they have run.
     Proceed,
+    /// Init to parent: give me the source of this operation.
+    Source(u32),
+    /// A process of the parent to init, with a descriptor: this is it.
+    Opened,
     /// Init to parent or `start`: hooks run now, which may take as long as they like.
     Patience,
     /// Init to parent or `start`, with a descriptor: what the hook that failed has written.
@@ -83,14 +87,27 @@ impl Msg {
             Self::Network => 16,
             Self::Moved => 17,
             Self::Notify => 18,
+            Self::Source(_) => 19,
+            Self::Opened => 20,
         }
+    }
+
+    /// Only this will do.
+    pub(super) fn must_be(self, want: Self) -> Result<(), Fault> {
+        let (want, got) = (want.number(), self.number());
+        if want == got {
+            return Ok(());
+        }
+        Err(Fault::new(Step::Talk, Cause::Protocol(want, got)))
     }
 
     /// The number in the highest byte, and below it a pid, a descriptor or the bits of a fault.
     fn to_bytes(self) -> [u8; 16] {
         let payload = match self {
             Self::Fault(fault) | Self::Warning(fault) => u128::from_le_bytes(fault.to_bytes()),
-            Self::Born(number) | Self::Listener(number) => u128::from(number),
+            Self::Born(number) | Self::Listener(number) | Self::Source(number) => {
+                u128::from(number)
+            }
             _ => 0,
         };
         (payload | u128::from(self.number()) << 120).to_le_bytes()
@@ -119,6 +136,8 @@ impl Msg {
             16 => Self::Network,
             17 => Self::Moved,
             18 => Self::Notify,
+            19 => Self::Source(u32::try_from(payload).ok()?),
+            20 => Self::Opened,
             _ => return None,
         })
     }
@@ -199,17 +218,20 @@ impl Wire {
         want: Msg,
         warn: &mut dyn FnMut(Fault),
     ) -> Result<Option<OwnedFd>, Fault> {
+        let (got, fd) = self.hear(warn)?;
+        got.must_be(want).map(|()| fd)
+    }
+
+    /// Hears something else than faults and warnings.
+    pub(super) fn hear(
+        &self,
+        warn: &mut dyn FnMut(Fault),
+    ) -> Result<(Msg, Option<OwnedFd>), Fault> {
         loop {
             match self.receive()? {
                 (Msg::Fault(fault), _) => return Err(fault),
                 (Msg::Warning(fault), _) => warn(fault),
-                (got, fd) if got.number() == want.number() => return Ok(fd),
-                (got, _) => {
-                    return Err(Fault::new(
-                        Step::Talk,
-                        Cause::Protocol(want.number(), got.number()),
-                    ));
-                }
+                word => return Ok(word),
             }
         }
     }
@@ -237,6 +259,8 @@ mod tests {
             Msg::Mounted,
             Msg::Users,
             Msg::Mapped,
+            Msg::Source(17),
+            Msg::Opened,
             Msg::Proceed,
             Msg::Listener(7),
             Msg::Network,

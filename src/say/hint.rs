@@ -4,7 +4,7 @@
 use crate::error::{Errno, Hint, Step};
 
 /// At this step, or at any, this error means that.
-static HINTS: [(Option<Step>, Errno, Hint); 37] = [
+static HINTS: [(Option<Step>, Errno, Hint); 40] = [
     (Some(Step::Clone), Errno::NOSPC, Hint::Namespaces),
     (Some(Step::Clone), Errno::INVAL, Hint::NamespaceKinds),
     (Some(Step::Clone), Errno::AGAIN, Hint::Processes),
@@ -23,6 +23,9 @@ static HINTS: [(Option<Step>, Errno, Hint); 37] = [
     (Some(Step::Mount), Errno::INVAL, Hint::MountOption),
     (Some(Step::SetMountFlags), Errno::INVAL, Hint::MountOption),
     (Some(Step::SetMountFlags), Errno::PERM, Hint::LockedFlag),
+    (Some(Step::MapMount), Errno::INVAL, Hint::IdMap),
+    (Some(Step::MapMount), Errno::PERM, Hint::IdMap),
+    (Some(Step::MapMount), Errno::ACCESS, Hint::IdMap),
     (Some(Step::OpenSource), Errno::NOENT, Hint::Source),
     (Some(Step::MakeMountPoint), Errno::ROFS, Hint::ReadOnlyRoot),
     (Some(Step::MakeMountPoint), Errno::AGAIN, Hint::Circles),

@@ -7,14 +7,14 @@
 
 use core::ffi::CStr;
 
-use linux_raw_sys::general::{AT_EMPTY_PATH, AT_RECURSIVE, mount_attr};
+use linux_raw_sys::general::{AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, mount_attr};
 use rustix::fd::AsRawFd;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
     UnmountFlags,
 };
 
-use super::{AsFd, Errno, OwnedFd};
+use super::{AsFd, BorrowedFd, Errno, OwnedFd};
 
 /// `int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data)`,
 /// man 2 mount. `flags` are MS_*; what a form of the call does not use is passed as "".
@@ -116,16 +116,41 @@ pub fn set_attributes(
         propagation: 0,
         userns_fd: 0,
     };
+    change_attributes(mount.as_fd(), recursive, &attributes)
+}
+
+/// `mount_setattr` with MOUNT_ATTR_IDMAP, man 2 mount_setattr, "ID-mapped mounts": ids of the file system are mapped as
+/// from inside the user namespace to outside. Only for a detached mount.
+///
+/// # Errors
+///
+/// The kernel's. EINVAL: the file system cannot, or the mount was attached. EPERM: it is mapped already, or the file
+/// system is of another user namespace.
+pub fn map_ids(mount: BorrowedFd<'_>, recursive: bool, users: BorrowedFd<'_>) -> Result<(), Errno> {
+    let attributes = mount_attr {
+        attr_set: u64::from(MOUNT_ATTR_IDMAP),
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: u64::from(users.as_raw_fd().unsigned_abs()),
+    };
+    change_attributes(mount, recursive, &attributes)
+}
+
+fn change_attributes(
+    mount: BorrowedFd<'_>,
+    recursive: bool,
+    attributes: &mount_attr,
+) -> Result<(), Errno> {
     let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a string constant, and `attributes` is a mount_attr of the size given that outlives the call,
     // which only reads it.
     let word = unsafe {
         syscalls::raw_syscall!(
             syscalls::Sysno::mount_setattr,
-            mount.as_fd().as_raw_fd(),
+            mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const attributes,
+            core::ptr::from_ref(attributes),
             size_of::<mount_attr>()
         )
     };

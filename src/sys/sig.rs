@@ -13,6 +13,9 @@ use super::{AsRawFd, BorrowedFd, Errno, FromRawFd, OwnedFd, done, raw};
 /// Number of signals, 64 on every architecture but MIPS (man 7 signal).
 pub const LAST: i32 = 64;
 
+/// SIGCHLD, but for MIPS and the like.
+pub const CHILD: i32 = 17;
+
 const SET_BYTES: usize = 8;
 
 /// The bit of a signal in a kernel set.

@@ -252,7 +252,10 @@ fn mounts_that_are_refused() {
         ("/x", "none", "", "bind", Rule::BindNeedsSource),
         ("/x", "", "/s", "", Rule::MountNeedsType),
         ("/x", "bind", "/s", "ro", Rule::TypeBind),
-        ("/x", "", "/s", "bind idmap", Rule::LaterIdMap),
+        ("/x", "", "/s", "bind idmap", Rule::IdMapMissing),
+        ("/x", "", "/s", "bind ridmap", Rule::IdMapMissing),
+        ("/x", "tmpfs", "tmpfs", "idmap", Rule::IdMapBind),
+        ("/x", "", "/s", "remount bind idmap", Rule::IdMapBind),
         ("/x", "proc", "proc", "tmpcopyup", Rule::CopyUpTmpfs),
         (
             "/x",
@@ -265,6 +268,43 @@ fn mounts_that_are_refused() {
     for (destination, kind, source, options, rule) in table {
         let got = one(destination, kind, source, options);
         assert_eq!(got, Err(rule), "{destination} {kind} {options}");
+    }
+}
+
+#[test]
+fn id_mapped_mounts() {
+    let pair = r#", "uidMappings": [{"containerID": 0, "hostID": 7, "size": 2}],
+                  "gidMappings": [{"containerID": 1, "hostID": 8, "size": 3}]"#;
+    let table = [
+        ("bind", pair, "idmap", "0 7 2\n", "1 8 3\n"),
+        ("rbind ridmap", pair, "ridmap", "0 7 2\n", "1 8 3\n"),
+        ("bind ridmap idmap", pair, "idmap", "0 7 2\n", "1 8 3\n"),
+        ("bind ridmap", "", "ridmap", "", ""),
+    ];
+    for (options, mappings, word, uids, gids) in table {
+        let mut text = entry("/m", "", "/s", options);
+        text.insert_str(text.len() - 1, mappings);
+        // Only the last one has none of its own.
+        let user = mappings.is_empty();
+        let text = document(&text, "").replace(
+            r#"{"type": "mount"}"#,
+            if user {
+                r#"{"type": "mount"}, {"type": "user", "path": "/u"}"#
+            } else {
+                r#"{"type": "mount"}"#
+            },
+        );
+        let seen = plan(&text, Mode::V2, Way::Pivot, |plan| {
+            let Some(Op::Mount(mount)) = plan.ops.first() else {
+                panic!("{text}");
+            };
+            let mappings = mount.id_map.unwrap().mappings;
+            let texts = mappings.map(|map| plan.arena.bytes(map.text).to_vec());
+            (words(plan).remove(0), texts, plan.root.asks)
+        });
+        let (said, texts, asks) = seen.unwrap();
+        assert!(asks && said.contains(&format!(",{word})")), "{said}");
+        assert_eq!(texts, [uids.as_bytes(), gids.as_bytes()], "{options}");
     }
 }
 

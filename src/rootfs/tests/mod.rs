@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use syscalls::Sysno;
 
 use super::enter;
-use crate::error::Fault;
+use crate::error::{Cause, Errno, Fault, Step};
 use crate::fs::proc::Proc;
 use crate::plan::arena::{Arena, Str};
 use crate::plan::mounts::Setup;
@@ -82,6 +82,7 @@ impl Draft {
             rec_set: 0,
             rec_clear: 0,
             propagation: Propagation::NONE,
+            id_map: None,
         }
     }
 
@@ -111,9 +112,10 @@ impl Draft {
         let proc = Proc::open()?;
         self.setup.before = u32::try_from(self.before.len()).unwrap();
         let mut root = enter(&self.setup, &self.arena, &proc)?;
-        root.run(&self.before, 0, &self.arena)?;
+        let ask = |_| Err(Fault::new(Step::OpenSource, Cause::Errno(Errno::ACCESS)));
+        root.run(&self.before, 0, &self.arena, &ask)?;
         root.pivot(&self.setup)?;
-        root.run(&self.after, self.setup.before, &self.arena)?;
+        root.run(&self.after, self.setup.before, &self.arena, &ask)?;
         Ok(Seen::new(&proc))
     }
 }

@@ -298,7 +298,9 @@ fn features_document(t: &T) {
     assert_eq!(document["ociVersionMin"], "1.0.0");
     assert!(document["ociVersionMax"].is_string());
     let options = strings("/mountOptions");
-    for option in ["rro", "ro", "rbind", "rprivate", "nosuid", "rnosuid"] {
+    for option in [
+        "rro", "ro", "rbind", "rprivate", "nosuid", "rnosuid", "idmap", "ridmap",
+    ] {
         assert!(options.iter().any(|known| known == option), "{option}");
     }
     for kind in ["pid", "network", "mount", "ipc", "uts", "cgroup"] {
@@ -346,6 +348,10 @@ fn features_document(t: &T) {
         let modes = strings("/linux/memoryPolicy/modes");
         assert!(modes.contains(&"MPOL_BIND".to_owned()), "{modes:?}");
         assert!(document.pointer("/linux/netDevices/enabled").is_some());
+        assert_eq!(
+            document["linux"]["mountExtensions"]["idmap"]["enabled"],
+            true
+        );
     }
     let annotations = document["annotations"].as_object().expect("an object");
     assert!(annotations.values().all(Value::is_string));

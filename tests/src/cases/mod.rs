@@ -6,6 +6,7 @@ mod config;
 mod exec;
 mod hooks;
 mod hostile;
+mod idmap;
 mod labels;
 mod lifecycle;
 mod limits;
@@ -44,6 +45,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("state", state::CASES),
     ("tty", tty::CASES),
     ("users", users::CASES),
+    ("idmap", idmap::CASES),
     ("config", config::CASES),
     ("hooks", hooks::CASES),
     ("hostile", hostile::CASES),

@@ -43,7 +43,6 @@ pub const CASES: &[Case] = &[
     case!(errors_name_the_mount),
     case!(proc_is_protected, 60),
     case!(lxcfs_files_may_cover_proc),
-    case!(idmap_is_refused_for_now),
     case!(hundreds_of_mounts, 60),
     case!(remount),
 ];
@@ -1014,15 +1013,6 @@ fn lxcfs_files_may_cover_proc(t: &T) {
         let c = bundle.probe(&["sleep"]).create();
         assert_eq!(c.mount_at("/proc").kind, "proc");
     }
-}
-
-fn idmap_is_refused_for_now(t: &T) {
-    if t.foreign() {
-        return;
-    }
-    t.bundle()
-        .mount("/m", "bind", "/tmp", &["bind", "idmap"])
-        .create_fails(&["idmap|id-mapped"]);
 }
 
 fn hundreds_of_mounts(t: &T) {

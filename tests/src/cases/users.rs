@@ -37,7 +37,7 @@ pub const CASES: &[Case] = &[
 
 const FIRST: u32 = 100_000;
 
-fn need(t: &T) {
+pub(super) fn need(t: &T) {
     t.facts.need_path("/proc/self/ns/user", "user namespaces");
     let most = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
     if most.trim() == "0" {
@@ -57,7 +57,7 @@ fn range() -> Value {
     json!([{"containerID": 0, "hostID": FIRST, "size": 65536}])
 }
 
-fn bundle(t: &T) -> Bundle<'_> {
+pub(super) fn bundle(t: &T) -> Bundle<'_> {
     need(t);
     let bundle = t.bundle().edit(|c| mapped(c, &range()));
     own(&bundle, FIRST);
@@ -65,7 +65,7 @@ fn bundle(t: &T) -> Bundle<'_> {
 }
 
 /// The rootfs becomes this user's.
-fn own(bundle: &Bundle<'_>, id: u32) {
+pub(super) fn own(bundle: &Bundle<'_>, id: u32) {
     for name in ["", "bin", "proc", "dev", "sys", "etc", "tmp"] {
         chown(bundle.rootfs().join(name), Some(id), Some(id)).unwrap();
     }
@@ -315,7 +315,7 @@ fn wrong_mappings(t: &T) {
 }
 
 /// What an ordinary user needs: a copy of the binary, and directories of his own.
-struct User<'t> {
+pub(super) struct User<'t> {
     t: &'t T,
     id: u32,
     ocilet: PathBuf,
@@ -332,7 +332,7 @@ fn become_user(id: u32) -> io::Result<()> {
 }
 
 impl<'t> User<'t> {
-    fn new(t: &'t T, id: u32) -> Self {
+    pub(super) fn new(t: &'t T, id: u32) -> Self {
         need(t);
         let ocilet = t.path("ocilet");
         fs::copy(&t.ocilet, &ocilet).unwrap();
@@ -349,14 +349,14 @@ impl<'t> User<'t> {
         }
     }
 
-    fn bundle(&self, map: &Value) -> Bundle<'t> {
+    pub(super) fn bundle(&self, map: &Value) -> Bundle<'t> {
         let bundle = self.t.bundle().edit(|c| mapped(c, map));
         own(&bundle, self.id);
         chown(&bundle.dir, Some(self.id), Some(self.id)).unwrap();
         bundle
     }
 
-    fn single(&self) -> Value {
+    pub(super) fn single(&self) -> Value {
         json!([{"containerID": 0, "hostID": self.id, "size": 1}])
     }
 
@@ -368,7 +368,7 @@ impl<'t> User<'t> {
             .before_exec(move || become_user(id))
     }
 
-    fn run(&self, bundle: &Bundle<'_>) -> Out {
+    pub(super) fn run(&self, bundle: &Bundle<'_>) -> Out {
         bundle.write();
         let dir = bundle.dir.to_string_lossy().into_owned();
         self.cmd(&["run", "--bundle", &dir, &self.t.id()]).run()
