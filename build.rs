@@ -9,7 +9,6 @@
     reason = "a build script may stop the build"
 )]
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
@@ -202,8 +201,13 @@ mod rules;
 #[path = "src/error/steps.rs"]
 mod steps;
 
-/// Writes `texts.rs`: the texts of errors, packed by giving the pair of bytes that is there most often a byte of its own,
-/// again and again (byte pair encoding), for `src/error/packed.rs` to take apart.
+#[path = "src/error/model.rs"]
+mod model;
+#[path = "src/error/pack.rs"]
+mod pack;
+
+/// Writes the texts that are only there to be read, packed, and `texts.rs`: the number of each table. What is wanted most
+/// comes first: `src/error/packed.rs` takes them apart as far as it must.
 fn texts() {
     let limits: String = LIMITS.iter().map(|row| format!("{}\n", row.2)).collect();
     // The parser reads all but the last word of a line, help alone that one.
@@ -217,73 +221,44 @@ fn texts() {
     let stats = include_str!("src/cli/stats.txt").trim().split("\n\n");
     let stats: String = stats.map(|text| text.replace('\n', "") + "\n").collect();
     let tables = [
-        ("Flags", summaries.as_str()),
-        ("Feature", features::TEXTS),
-        ("Forms", include_str!("src/plan/limits/forms.txt")),
+        ("Step", steps::TEXTS),
+        ("Rule", rules::TEXTS),
+        ("Errno", include_str!("src/say/errno.txt")),
         ("Hint", hints::TEXTS),
         ("Place", places::TEXTS),
-        ("Rule", rules::TEXTS),
-        ("Stats", &stats),
-        ("Step", steps::TEXTS),
-        ("Errno", include_str!("src/say/errno.txt")),
-        ("Limit", &limits),
-        ("Spec", include_str!("src/cli/spec.txt")),
+        ("Feature", features::TEXTS),
+        ("Limit", limits.as_str()),
+        ("Flags", summaries.as_str()),
         ("Features", include_str!("src/cli/features.txt")),
+        ("Spec", include_str!("src/cli/spec.txt")),
+        ("Stats", &stats),
     ];
-    // The tables behind each other, with a NUL behind each.
-    let mut bytes: Vec<u8> = Vec::new();
-    for (name, text) in tables {
-        assert!(
-            text.is_ascii(),
-            "{name}: the upper half of the bytes is for pairs"
-        );
-        bytes.extend(text.trim_end().bytes().chain([0]));
-    }
-    let (mut pairs, mut depths) = (Vec::new(), [0_usize; 256]);
-    for new in 128..=u8::MAX {
-        let mut counts = BTreeMap::new();
-        for pair in bytes.windows(2) {
-            // Lines are told apart in the packed form.
-            if !pair.iter().any(|byte| b"\n\0".contains(byte)) {
-                *counts.entry([pair[0], pair[1]]).or_insert(0) += 1;
-            }
-        }
-        let Some((best, _)) = counts.into_iter().max_by_key(|(_, count)| *count) else {
-            break;
-        };
-        let mut packed = Vec::new();
-        let mut rest = bytes.as_slice();
-        while let Some((first, behind)) = rest.split_first() {
-            if let Some(behind) = rest.strip_prefix(&best) {
-                packed.push(new);
-                rest = behind;
-            } else {
-                packed.push(*first);
-                rest = behind;
-            }
-        }
-        bytes = packed;
-        let [first, second] = best.map(|byte| depths[usize::from(byte)]);
-        depths[usize::from(new)] = second.max(first + 1);
-        pairs.push(best);
-    }
-    let mut text = format!(
-        "/// Most bytes that wait while one is taken apart.\nconst DEPTH: usize = {};\n\
-         static PAIRS: [[u8; 2]; {}] = {pairs:?};\n",
-        depths.iter().max().expect("256"),
-        pairs.len()
-    );
-    for ((name, _), packed) in tables.iter().zip(bytes.split(|byte| *byte == 0)) {
+    let (mut text, mut all, mut longest) = (String::new(), String::new(), 0);
+    for (number, (name, lines)) in tables.iter().enumerate() {
+        assert!(lines.is_ascii(), "{name}: a character has 7 bits");
         writeln!(
             text,
             "/// The texts of each `{name}`.\n#[allow(non_upper_case_globals)]\n\
-             pub static {name}: &[u8] = &{packed:?};"
+             pub const {name}: usize = {number};"
         )
         .expect("string");
+        // An empty line ends a table.
+        let start = all.len();
+        writeln!(all, "{}\n", lines.trim_end()).expect("string");
+        longest = longest.max(all.len() - start);
     }
     let out = env::var("OUT_DIR").expect("OUT_DIR");
-    fs::write(Path::new(&out).join("flags.txt"), table).expect("OUT_DIR is writable");
-    fs::write(Path::new(&out).join("texts.rs"), text).expect("OUT_DIR is writable");
+    let out = Path::new(&out);
+    fs::write(out.join("texts.packed"), pack::pack(all.as_bytes())).expect("OUT_DIR is writable");
+    writeln!(
+        text,
+        "const COUNT: usize = {};\nconst LONGEST: usize = {longest};\n\
+         static PACKED: &[u8] = include_bytes!(concat!(env!(\"OUT_DIR\"), \"/texts.packed\"));",
+        tables.len()
+    )
+    .expect("string");
+    fs::write(out.join("flags.txt"), table).expect("OUT_DIR is writable");
+    fs::write(out.join("texts.rs"), text).expect("OUT_DIR is writable");
     watch();
 }
 
@@ -295,8 +270,9 @@ fn watch() {
         "cli/spec.txt",
         "cli/stats.txt",
         "error/features.rs",
-        "plan/limits/forms.txt",
         "error/hints.rs",
+        "error/model.rs",
+        "error/pack.rs",
         "error/places.rs",
         "error/rules.rs",
         "error/steps.rs",

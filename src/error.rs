@@ -8,6 +8,7 @@ use core::fmt;
 use core::num::NonZeroU64;
 
 use crate::limits::Limit;
+use crate::text::cut;
 pub use rustix::io::Errno;
 
 /// A failed step with its cause and place.
@@ -244,8 +245,8 @@ macro_rules! table {
         impl $name {
             /// Its text. build.rs reads these tables, too, with a macro of the same name.
             #[must_use]
-            pub fn text(self) -> super::Packed {
-                super::Packed::line(super::packed::$name, self as usize)
+            pub fn text(self) -> &'static str {
+                super::packed::line(super::packed::$name, self as usize)
             }
 
             /// The entry with this discriminant, as it came over the wire.
@@ -260,13 +261,13 @@ macro_rules! table {
 
 mod features;
 mod hints;
+mod model;
 pub mod packed;
 mod places;
 mod rules;
 mod steps;
 pub use features::Feature;
 pub use hints::Hint;
-pub use packed::Packed;
 pub use places::Place;
 pub use rules::Rule;
 pub use steps::Step;
@@ -290,9 +291,8 @@ impl Feature {
     #[must_use]
     pub fn of(file: &[u8]) -> Self {
         let fits = |feature: &Self| {
-            let mut name = file.iter().map(|byte| char::from(*byte));
-            let mut start = feature.text().take_while(|it| *it != ' ');
-            start.all(|it| name.next() == Some(it))
+            let (start, _) = cut(feature.text().as_bytes(), b' ');
+            file.starts_with(start)
         };
         (0..)
             .map_while(Self::from_number)

@@ -3,7 +3,7 @@
 //! Every list in the program has its capacity in this room; none is a literal elsewhere.
 #![forbid(unsafe_code)]
 
-use crate::error::{Packed, packed};
+use crate::error::packed;
 
 include!(concat!(env!("OUT_DIR"), "/limits.rs"));
 
@@ -16,8 +16,8 @@ impl Limit {
 
     /// What it counts, as a phrase: "entries of mounts".
     #[must_use]
-    pub fn meaning(self) -> Packed {
-        Packed::line(packed::Limit, self as usize)
+    pub fn meaning(self) -> &'static str {
+        packed::line(packed::Limit, self as usize)
     }
 
     /// The limit with this discriminant, as it came over the wire.

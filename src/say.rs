@@ -19,6 +19,7 @@ use crate::plan::op::describe;
 use crate::plan::{Plan, Scene};
 use crate::sys::file::{stderr, write_whole};
 use crate::sys::time;
+use crate::text::cut;
 use core::ffi::CStr;
 use rustix::fs::{CWD, OFlags};
 
@@ -179,7 +180,7 @@ fn sentence(line: &mut Line<'_>, fault: Fault, scene: &Scene) {
             line.text("\": ");
             return match fault.cause() {
                 Cause::Errno(errno) => match errno::describe(errno) {
-                    Some(text) => line.characters(text.skip_while(|it| *it != ' ').skip(1)),
+                    Some(text) => line.foreign(cut(text.as_bytes(), b' ').1),
                     None => line.text("unknown error"),
                 },
                 _ => cause(line, fault),
@@ -196,7 +197,7 @@ fn sentence(line: &mut Line<'_>, fault: Fault, scene: &Scene) {
         _ => {}
     }
     line.text("cannot ");
-    line.characters(fault.step().text());
+    line.text(fault.step().text());
     object(line, fault.at(), scene);
     if let (Step::SetLimit, At::Arena(at), Some(plan)) = (fault.step(), fault.at(), scene.plan) {
         // The value stands behind the name.
@@ -229,7 +230,7 @@ fn sentence(line: &mut Line<'_>, fault: Fault, scene: &Scene) {
         && let Some(hint) = hint::hint(fault.step(), errno)
     {
         line.text("; ");
-        line.characters(hint.text());
+        line.text(hint.text());
     }
 }
 
@@ -284,7 +285,7 @@ fn object(line: &mut Line<'_>, at: At, scene: &Scene) {
         }
         (At::Place(place), _) => {
             line.text(" ");
-            return line.characters(place.text());
+            return line.text(place.text());
         }
         (At::Arena(at), Some(plan)) => plan.arena.text_at(at),
         (At::Op(n), Some(plan)) => match plan.ops.get(n as usize) {
@@ -302,12 +303,12 @@ fn object(line: &mut Line<'_>, at: At, scene: &Scene) {
 fn cause(line: &mut Line<'_>, fault: Fault) {
     match fault.cause() {
         Cause::Errno(errno) => error(line, errno),
-        Cause::Rule(rule) => line.characters(rule.text()),
+        Cause::Rule(rule) => line.text(rule.text()),
         Cause::Limit(limit) => {
             line.text("at most ");
             line.number(limit.value() as u64);
             line.text(" ");
-            line.characters(limit.meaning());
+            line.text(limit.meaning());
             line.text(" are supported");
         }
         Cause::Protocol(want, got) => {
@@ -338,16 +339,15 @@ fn cause(line: &mut Line<'_>, fault: Fault) {
 
 /// What the kernel lacks, or which cgroup above the container's keeps it back.
 fn missing(line: &mut Line<'_>, feature: Feature, levels: u8, scene: &Scene) {
-    let name = feature.text().take_while(|it| *it != ' ');
+    let (name, needed) = cut(feature.text().as_bytes(), b' ');
     if levels == 0 {
-        line.text("there is no ");
-        line.characters(name);
-        line.text(" here, which needs");
-        return line.characters(feature.text().skip_while(|it| *it != ' '));
+        return line.fill("there is no % here, which needs %", &[name, needed]);
     }
-    line.text("the controller ");
-    line.characters(name.take_while(|it| *it != '.'));
-    line.text(" is not in cgroup.subtree_control of ");
+    let (controller, _) = cut(name, b'.');
+    line.fill(
+        "the controller % is not in cgroup.subtree_control of ",
+        &[controller],
+    );
     let cgroup = scene.plan.map_or(&b""[..], Plan::cgroup_v2);
     let mut slashes = 0;
     let end = cgroup.iter().position(|byte| {
@@ -360,7 +360,7 @@ fn missing(line: &mut Line<'_>, feature: Feature, levels: u8, scene: &Scene) {
 /// `EINVAL invalid argument`.
 fn error(line: &mut Line<'_>, errno: Errno) {
     if let Some(text) = errno::describe(errno) {
-        line.characters(text);
+        line.text(text);
     } else {
         line.text("errno ");
         line.number(u64::from(errno.raw_os_error().unsigned_abs()));

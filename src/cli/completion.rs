@@ -3,7 +3,7 @@
 
 use super::flags::{Row, place, section, sections};
 use super::{Call, FAILED};
-use crate::error::{Context, Fault, Packed, Step};
+use crate::error::{Context, Fault, Step};
 use crate::say::Line;
 
 /// `completion SHELL`.
@@ -100,9 +100,9 @@ fn fish(line: &mut Line<'_>) {
 }
 
 /// The end of a line of fish.
-fn described(line: &mut Line<'_>, summary: Packed) {
+fn described(line: &mut Line<'_>, summary: &str) {
     line.text(" -d \"");
-    for character in summary {
+    for character in summary.chars() {
         if matches!(character, '$' | '"' | '\\') {
             line.text("\\");
         }
@@ -119,7 +119,7 @@ fn manual(line: &mut Line<'_>) {
         "\"\n.SH NAME\nocilet \\- "
     ));
     if let Some(top) = section(b"") {
-        line.characters(top.summary());
+        line.text(top.summary());
     }
     line.text(
         "\n.SH SYNOPSIS\n.B ocilet\n[\\fIglobal options\\fR] \\fIcommand\\fR [\\fIoptions\\fR] [\\fIarguments\\fR]\n",
@@ -132,7 +132,7 @@ fn manual(line: &mut Line<'_>) {
                 ".SH OCILET %\n.B ocilet %\n[\\fIoptions\\fR] %\n.PP\n",
                 &[verb.name, verb.name, verb.second],
             );
-            line.characters(verb.summary());
+            line.text(verb.summary());
             line.text("\n");
         }
         for flag in verb.flags().filter(Row::is_shown) {
@@ -144,7 +144,7 @@ fn manual(line: &mut Line<'_>) {
                 line.fill(" \\fI%\\fR", &[flag.third]);
             }
             line.text("\n");
-            line.characters(flag.summary());
+            line.text(flag.summary());
             line.text("\n");
         }
     }

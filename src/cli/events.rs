@@ -7,7 +7,7 @@
 use super::alive::{Found, refuse, with};
 use super::{Call, FAILED};
 use crate::cgroup::{self, Mode};
-use crate::error::{Context, Errno, Fault, Packed, Rule, Step, packed};
+use crate::error::{Context, Errno, Fault, Rule, Step, packed};
 use crate::say::Line;
 use crate::state::Status;
 use crate::sys::memory::TakeOnce;
@@ -121,7 +121,7 @@ fn stats(id: &[u8], record: &cgroup::Record, text: &mut [u8]) -> Result<(), Faul
             text,
             size,
         };
-        printer.fill(Packed::line(packed::Stats, 0));
+        printer.fill(packed::line(packed::Stats, 0));
     })
 }
 
@@ -145,7 +145,8 @@ struct Printer<'p, 'l> {
 
 impl Printer<'_, '_> {
     /// The template, with what its directives stand for.
-    fn fill(&mut self, mut template: Packed) {
+    fn fill(&mut self, template: &str) {
+        let mut template = template.chars();
         while let Some(character) = template.next() {
             match character {
                 '@' => {
@@ -232,7 +233,7 @@ impl Printer<'_, '_> {
             title.number(size);
             title.text(unit);
             self.line.text(core::mem::replace(&mut separator, ","));
-            let template = Packed::line(packed::Stats, 1);
+            let template = packed::line(packed::Stats, 1);
             Printer {
                 line: self.line,
                 record: self.record,

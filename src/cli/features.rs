@@ -8,7 +8,7 @@
 use super::Call;
 use super::layout::Layout;
 use crate::config::Names;
-use crate::error::{Context, Fault, Packed, Step, packed};
+use crate::error::{Context, Fault, Step, packed};
 use crate::plan::options;
 use crate::say::Line;
 use crate::{seccomp, sys};
@@ -25,10 +25,11 @@ pub(super) fn features(_: &Call) -> Result<i32, Fault> {
 fn document(line: &mut Line<'_>) {
     let mut layout = Layout::new(line, "    ");
     for number in 0.. {
-        let mut piece = Packed::line(packed::Features, number).peekable();
-        if piece.peek().is_none() {
+        let piece = packed::line(packed::Features, number);
+        if piece.is_empty() {
             break;
         }
+        let mut piece = piece.chars();
         while let Some(character) = piece.next() {
             if character == '@' {
                 place(&mut layout, piece.next().unwrap_or_default());

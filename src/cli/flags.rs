@@ -10,7 +10,7 @@
 //! may follow the operands. In addition short ones can be joined: `-bDIR`, `-qfjson`.
 #![forbid(unsafe_code)]
 
-use crate::error::{Packed, packed};
+use crate::error::packed;
 use crate::sys::args::Args;
 use crate::text::{c_text, cut};
 use core::ffi::CStr;
@@ -97,8 +97,8 @@ pub(super) fn section(name: &[u8]) -> Option<Row> {
 
 impl Row {
     /// What it does.
-    pub(super) fn summary(&self) -> Packed {
-        Packed::line(packed::Flags, self.line)
+    pub(super) fn summary(&self) -> &'static str {
+        packed::line(packed::Flags, self.line)
     }
 
     /// Whether help shows it.

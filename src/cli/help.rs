@@ -16,14 +16,14 @@ fn help(line: &mut Line<'_>, section: &Row) {
         line.text(" ");
     }
     line.text("- ");
-    line.characters(section.summary());
+    line.text(section.summary());
     line.text("\n\nUSAGE:\n   ocilet ");
     if section.name.is_empty() {
         line.text("[global options] command [options] [arguments]\n\nCOMMANDS:\n");
         for verb in sections().filter(|verb| !verb.name.is_empty()) {
             line.fill("   %", &[verb.name]);
             spaces(line, 10_usize.saturating_sub(verb.name.len()));
-            line.characters(verb.summary());
+            line.text(verb.summary());
             line.text("\n");
         }
         line.text("\nGLOBAL OPTIONS:\n");
@@ -45,7 +45,7 @@ fn help(line: &mut Line<'_>, section: &Row) {
             }
         }
         spaces(line, COLUMN.saturating_sub(width).max(2));
-        line.characters(flag.summary());
+        line.text(flag.summary());
         line.text("\n");
     }
 }

@@ -7,7 +7,7 @@
 
 use super::Call;
 use super::layout::Layout;
-use crate::error::{At, Context, Errno, Fault, Packed, Place, Rule, Step, packed};
+use crate::error::{At, Context, Errno, Fault, Place, Rule, Step, packed};
 use crate::say::Line;
 use crate::sys::path;
 use rustix::fs::{CWD, OFlags, statfs};
@@ -44,8 +44,8 @@ fn is_unified() -> bool {
 /// The template as indented text.
 fn layout(line: &mut Line<'_>, rootless: bool, unified: bool) {
     let mut layout = Layout::new(line, "\t");
-    let pieces = (0..).map(|n| Packed::line(packed::Spec, n));
-    for mut piece in pieces {
+    for number in 0.. {
+        let mut piece = packed::line(packed::Spec, number).chars();
         let wanted = match piece.next() {
             Some('r') => !rootless,
             Some('l') => rootless,

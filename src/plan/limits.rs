@@ -10,7 +10,7 @@ use super::arena::{Arena, Str};
 use crate::cgroup::limits::{Entry, How, Limits, Value};
 use crate::cgroup::{Hierarchies, Mode};
 use crate::config::{BlockIo, Cpu, Memory, Pools, Resources, Text};
-use crate::error::{At, Cause, Fault, Feature, Packed, Rule, Step, packed};
+use crate::error::{At, Cause, Fault, Feature, Rule, Step};
 use crate::text::pieces;
 
 /// What limits are for.
@@ -29,6 +29,9 @@ pub struct Subject<'a> {
     /// The memory limit of a container that has one already.
     pub memory: Option<i64>,
 }
+
+/// How values are written: [`Maker::put`] says what the signs mean.
+const FORMS: &str = include_str!("limits/forms.txt");
 
 // Lines of `forms.txt`. Its first lines are for single numbers, each of which is passed over where it is 0.
 const IDLE: usize = 12;
@@ -118,7 +121,7 @@ impl Maker<'_> {
             Mode::None => Rule::LimitsNeedCgroups,
         };
         let none = numbers.first().is_some_and(|number| *number < 0);
-        let mut form = Packed::line(packed::Forms, form);
+        let mut form = FORMS.lines().nth(form).unwrap_or_default().chars();
         if self.v2() {
             form.by_ref().find(|letter| *letter == '|');
         }

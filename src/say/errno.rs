@@ -3,13 +3,13 @@
 //! `errno.txt` has a line per number from 1, `-` for one that Linux does not use.
 #![forbid(unsafe_code)]
 
-use crate::error::{Errno, Packed, packed};
+use crate::error::{Errno, packed};
 
 /// Name and text: `ENOENT no such file or directory`; `None` for a number that Linux does not use.
-pub(super) fn describe(errno: Errno) -> Option<Packed> {
+pub(super) fn describe(errno: Errno) -> Option<&'static str> {
     let number = usize::try_from(errno.raw_os_error()).ok()?;
-    let line = Packed::line(packed::Errno, number.checked_sub(1)?);
-    line.clone().nth(1).map(|_| line)
+    let text = packed::line(packed::Errno, number.checked_sub(1)?);
+    (text.len() > 1).then_some(text)
 }
 
 #[cfg(test)]
@@ -35,8 +35,7 @@ mod tests {
                 "memory page has hardware error",
             ),
         ] {
-            let said: String = describe(errno).unwrap().collect();
-            assert_eq!(said, format!("{name} {text}"));
+            assert_eq!(describe(errno).unwrap(), format!("{name} {text}"));
         }
         for number in [41, 58, 134, 4095] {
             assert!(describe(Errno::from_raw_os_error(number)).is_none());

@@ -81,7 +81,9 @@ impl<'a> Line<'a> {
     /// Adds text of our own.
     #[inline(never)] // a hundred callers
     pub fn text(&mut self, text: &str) {
-        self.characters(text.chars());
+        for character in text.chars() {
+            self.character(character);
+        }
     }
 
     /// Adds text of our own, with a word from outside in the place of each `%`.
@@ -92,13 +94,6 @@ impl<'a> Line<'a> {
                 '%' => self.foreign(words.next().copied().unwrap_or_default()),
                 plain => self.character(plain),
             }
-        }
-    }
-
-    /// Adds text of our own, character by character.
-    pub fn characters(&mut self, text: impl Iterator<Item = char>) {
-        for character in text {
-            self.character(character);
         }
     }
 

@@ -1,13 +1,15 @@
-//! Memory that is there from the start: large objects of fixed size in .bss, each handed out once.
+//! Memory that is there from the start: large objects of fixed size in .bss, each handed out once, or made once.
 //!
 //! # Safety
 //!
-//! [`TakeOnce`] gives its content away at most once, so the `&'static mut` is unique.
+//! [`TakeOnce`] gives its content away at most once, so the `&'static mut` is unique. [`MadeOnce`] has one maker, and
+//! gives its content away, to be read, when that is done.
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;
+use core::hint::spin_loop;
 use core::mem::size_of;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// The smallest page size of Linux.
 const PAGE: usize = 4096;
@@ -72,9 +74,60 @@ impl<T> TakeOnce<T> {
     }
 }
 
+/// A static object that is made when it is first asked for, and only read from then on.
+pub struct MadeOnce<T> {
+    state: AtomicU8,
+    content: UnsafeCell<T>,
+}
+
+const RAW: u8 = 0;
+const BEING_MADE: u8 = 1;
+const MADE: u8 = 2;
+
+// SAFETY: the content is written to by one thread, before `get` gives any reference to it.
+unsafe impl<T: Send + Sync> Sync for MadeOnce<T> {}
+
+impl<T> MadeOnce<T> {
+    /// Holds what the content is made of.
+    #[must_use]
+    pub const fn new(content: T) -> Self {
+        Self {
+            state: AtomicU8::new(RAW),
+            content: UnsafeCell::new(content),
+        }
+    }
+
+    /// The content, by `make` if it is not made yet; `make` may not ask for it. Only tests have more than one thread.
+    pub fn get(&'static self, make: fn(&mut T)) -> &'static T {
+        let begin = || {
+            let (ok, failed) = (Ordering::AcqRel, Ordering::Acquire);
+            self.state.compare_exchange(RAW, BEING_MADE, ok, failed)
+        };
+        if begin().is_ok() {
+            // SAFETY: the state was RAW, and is not any more: this is the only reference that is ever made here, and no
+            // other is made below before the state is MADE.
+            make(unsafe { &mut *self.content.get() });
+            self.state.store(MADE, Ordering::Release);
+        }
+        while self.state.load(Ordering::Acquire) != MADE {
+            spin_loop();
+        }
+        // SAFETY: it is made, and nobody writes to it any more.
+        unsafe { &*self.content.get() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::TakeOnce;
+    use super::{MadeOnce, TakeOnce};
+
+    #[test]
+    fn is_made_once() {
+        static ONE: MadeOnce<u32> = MadeOnce::new(1);
+        for _ in 0..2 {
+            assert_eq!(*ONE.get(|one| *one += 1), 2);
+        }
+    }
 
     #[test]
     fn is_taken_once() {

@@ -185,12 +185,10 @@ fn the_table_is_well_formed() {
             panic!("{:?}", section.third)
         };
         assert!(least.is_ascii_digit() && (least <= most || *most == b'*'));
-        assert!(section.summary().next().is_some());
+        assert!(!section.summary().is_empty());
         for flag in section.flags() {
-            assert!(
-                flag.second.len() <= 1 && flag.name.len() > 1 && flag.summary().next().is_some()
-            );
-            assert!(flag.summary().last() != Some('.'));
+            assert!(flag.second.len() <= 1 && flag.name.len() > 1 && !flag.summary().is_empty());
+            assert!(!flag.summary().ends_with('.'));
         }
     }
     assert_eq!(super::BOOLEANS.split(' ').count(), 2 * super::TRUE);

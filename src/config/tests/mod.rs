@@ -104,12 +104,8 @@ fn sentence(doc: &[u8], fault: &crate::error::Fault) -> String {
     let snippet = super::snippet(doc, byte);
     let cut = !snippet.is_empty() && super::snippet_is_cut(doc, byte);
     let text = match fault.cause() {
-        Cause::Rule(rule) => rule.text().collect(),
-        Cause::Limit(limit) => format!(
-            "at most {} {}",
-            limit.value(),
-            limit.meaning().collect::<String>()
-        ),
+        Cause::Rule(rule) => rule.text().to_owned(),
+        Cause::Limit(limit) => format!("at most {} {}", limit.value(), limit.meaning()),
         other => panic!("{other:?}"),
     };
     let path = String::from_utf8_lossy(&path).into_owned();
