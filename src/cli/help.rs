@@ -22,7 +22,7 @@ fn help(line: &mut Line<'_>, section: &Row) {
         line.text("[global options] command [options] [arguments]\n\nCOMMANDS:\n");
         for verb in sections().filter(|verb| !verb.name.is_empty()) {
             line.fill("   %", &[verb.name]);
-            spaces(line, 10_usize.saturating_sub(verb.name.len()));
+            spaces(line, 12_usize.saturating_sub(verb.name.len()));
             line.text(verb.summary());
             line.text("\n");
         }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::coverage::record;
 use crate::harness::T;
 use crate::kernel;
 use crate::runtime::{Cmd, Out, json_lines, wait_for};
@@ -140,7 +141,8 @@ impl<'t> Bundle<'t> {
         let text = serde_json::to_string_pretty(&self.config).expect("a JSON value");
         // Replaced in one step: parallel calls read it meanwhile.
         let fresh = self.dir.join(format!("config.{}", self.t.next()));
-        fs::write(&fresh, text).expect("tmpfs");
+        fs::write(&fresh, &text).expect("tmpfs");
+        record::written(&self.dir, &self.config, &text);
         fs::rename(fresh, self.dir.join("config.json")).expect("tmpfs");
         self
     }

@@ -121,6 +121,9 @@ pub fn main(args: &[String]) -> ExitCode {
         return ExitCode::from(2);
     };
     let outcome = supervise(case, &ocilet);
+    if let Outcome::Pass = outcome {
+        crate::coverage::record::print();
+    }
     let (word, text, code) = match outcome {
         Outcome::Pass => ("pass", String::new(), 0),
         Outcome::Fail(text) => ("fail", text, 1),

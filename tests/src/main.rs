@@ -14,6 +14,7 @@ mod canary;
 mod case;
 mod cases;
 mod checks;
+mod coverage;
 mod facts;
 mod harness;
 mod kernel;
@@ -28,9 +29,11 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 ocilet-tests run [--filter WORD]... [--skip WORD]... [--ocilet PATH] [--cgroup v2] [--shim PROFILE] [--jobs N] [--tap]
+                  [--coverage]
     runs the cases whose name holds one of the words; last line: N passed, N failed, N skipped
     --cgroup v2      hides the cgroup mounts of the machine behind a fresh cgroup2 (private mount namespaces)
     --shim PROFILE   ocilet meets a kernel of that age: 5.10, 5.4, 4.19 (later syscalls answer ENOSYS)
+    --coverage       a property of config.json or a flag that no case has used is a failure
     OCILET_MUST_WORK=1 turns a skip into a failure unless the environment itself cannot have the feature
     OCILET_TESTS_PATIENCE=N multiplies every time-out
     OCILET_GUEST=1   says that no host tools are to be expected

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::case::Case;
+use crate::coverage::sum::Sum;
 use crate::facts::patience;
 use crate::{cases, kernel, witness};
 
@@ -19,6 +20,7 @@ struct Options {
     ocilet: PathBuf,
     jobs: usize,
     must_work: bool,
+    coverage: bool,
 }
 
 /// The binary that `cargo build --release` makes, beside wherever this one is.
@@ -53,12 +55,14 @@ fn options(args: &[String]) -> Option<Options> {
         without: Vec::new(),
         ocilet: default_ocilet(),
         jobs: 2,
+        coverage: false,
         must_work: std::env::var_os("OCILET_MUST_WORK").is_some_and(|value| value == "1"),
     };
     let mut args = args.iter();
     while let Some(flag) = args.next() {
         match flag.as_str() {
             "--tap" => {}
+            "--coverage" => options.coverage = true,
             "--filter" => options.words.push(args.next()?.clone()),
             "--skip" => options.without.push(args.next()?.clone()),
             "--ocilet" => options.ocilet = std::path::absolute(args.next()?).ok()?,
@@ -104,6 +108,7 @@ struct Tally {
     passed: usize,
     failed: usize,
     skipped: usize,
+    used: Sum,
 }
 
 /// `run`.
@@ -121,7 +126,8 @@ pub fn run(args: &[String]) -> ExitCode {
     let (serial, parallel): (VecDeque<_>, VecDeque<_>) = chosen(&options)
         .into_iter()
         .partition(|(_, case)| case.serial);
-    println!("1..{}", serial.len() + parallel.len());
+    let cases = serial.len() + parallel.len();
+    println!("1..{}", cases + usize::from(options.coverage));
     let tally = Mutex::new(Tally::default());
     for (queue, jobs) in [(parallel, options.jobs.max(1)), (serial, 1)] {
         let queue = Mutex::new(queue);
@@ -143,12 +149,39 @@ pub fn run(args: &[String]) -> ExitCode {
         let _ = kernel::kill(pid, libc::SIGKILL);
     }
     let _ = std::fs::remove_dir("/tmp/ocilet-tests");
-    let tally = tally.into_inner().expect("no panics here");
+    let mut tally = tally.into_inner().expect("no panics here");
+    coverage(&options, &mut tally);
     println!(
         "{} passed, {} failed, {} skipped",
         tally.passed, tally.failed, tally.skipped
     );
     ExitCode::from(u8::from(tally.failed > 0))
+}
+
+/// What all cases together have used. Of some cases alone it says nothing.
+fn coverage(options: &Options, tally: &mut Tally) {
+    if !options.words.is_empty() || !options.without.is_empty() {
+        return;
+    }
+    let wrong = std::mem::take(&mut tally.used).judge(&options.ocilet);
+    if !options.coverage {
+        println!(
+            "# coverage: {} findings, which do not count here",
+            wrong.len()
+        );
+        return;
+    }
+    tally.number += 1;
+    if wrong.is_empty() {
+        tally.passed += 1;
+        println!("ok {} - coverage", tally.number);
+        return;
+    }
+    tally.failed += 1;
+    println!("not ok {} - coverage", tally.number);
+    for line in wrong {
+        println!("    {line}");
+    }
 }
 
 /// Runs one case and returns (result word, text of the result line, everything it printed).
@@ -202,6 +235,7 @@ fn one(name: &str, case: &Case, options: &Options, tally: &Mutex<Tally>) {
     match word.as_str() {
         "pass" => {
             tally.passed += 1;
+            tally.used.add(name, &text);
             println!("ok {number} - {name} # {millis} ms");
             for line in text.lines().filter(|line| line.starts_with("# ")) {
                 println!("{line}");

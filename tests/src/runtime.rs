@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::coverage::record::Call;
 use crate::facts::patience;
 use crate::harness::T;
 use crate::{kernel, shim};
@@ -20,6 +21,8 @@ use crate::{kernel, shim};
 pub struct Cmd {
     command: Command,
     line: String,
+    /// The words of a call of the runtime.
+    words: Vec<String>,
     out: PathBuf,
     err: PathBuf,
     deadline: Duration,
@@ -39,9 +42,15 @@ impl Cmd {
             .stdin(Stdio::null())
             .stdout(File::create(&out).expect("tmpfs"))
             .stderr(File::create(&err).expect("tmpfs"));
+        let runtime = program.file_name() == t.ocilet.file_name();
         Self {
             command,
             line: args.join(" "),
+            words: args
+                .iter()
+                .filter(|_| runtime)
+                .map(|&word| word.to_owned())
+                .collect(),
             out,
             err,
             deadline: patience(10),
@@ -118,12 +127,16 @@ impl Cmd {
 
     /// Starts without waiting.
     pub fn spawn(mut self) -> Running {
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        let cwd = self.command.get_current_dir().unwrap_or(Path::new("/"));
+        let call = (!words.is_empty()).then(|| Call::new(&words, cwd));
         let child = self
             .command
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", self.line));
         Running {
             child,
+            call,
             line: self.line,
             out: self.out,
             err: self.err,
@@ -141,6 +154,7 @@ impl Cmd {
 /// A call that has been started.
 pub struct Running {
     pub child: Child,
+    call: Option<Call>,
     line: String,
     pub out: PathBuf,
     pub err: PathBuf,
@@ -175,12 +189,16 @@ impl Running {
         self.finish(status)
     }
 
-    fn finish(&self, status: ExitStatus) -> Out {
+    fn finish(&mut self, status: ExitStatus) -> Out {
+        let stderr = lossy(&self.err);
+        if let Some(call) = self.call.take() {
+            call.ended(status, &stderr);
+        }
         Out {
             line: self.line.clone(),
             status,
             stdout: lossy(&self.out),
-            stderr: lossy(&self.err),
+            stderr,
             took: self.began.elapsed(),
         }
     }

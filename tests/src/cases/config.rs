@@ -456,6 +456,7 @@ fn deep_nesting(t: &T) {
 }
 
 fn size_limits(t: &T) {
+    crate::coverage::record::whole_documents();
     only_ocilet(t);
     let run = |edit: &dyn Fn(&mut serde_json::Value)| {
         let bundle = t.bundle().edit(edit).probe(&["exit"]);

@@ -401,6 +401,7 @@ fn create_and_start(t: &T) {
 }
 
 fn real_profiles(t: &T) {
+    crate::coverage::record::whole_documents();
     need_x86_64();
     // unshare(CLONE_NEWNS), mount, swapon, keyctl, socket(AF_INET), getpid, bpf.
     let calls = "call 272 0x20000 -- call 165 0 0 0 0 0 -- call 167 0 -- call 250 0 -- call 41 2 1 0 -- call 39 -- call 321";
