@@ -8,6 +8,7 @@ use crate::error::{Fault, Rule, Step};
 use crate::limits::{self, PRESERVE_FDS};
 use crate::plan::service::Service;
 use crate::run::{self, Caller, Order, Purpose};
+use crate::state;
 use crate::sys::args::Args;
 use crate::text::number;
 
@@ -35,6 +36,8 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
         return Ok(FAILED);
     };
     let (id, parsed) = (call.id, &call.parsed);
+    // Before it becomes part of a cgroup's path.
+    state::checked(id, Step::ReserveId)?;
     run::protect(call.args, preserve_fds)?;
     // Its paths start at the working directory, which the bundle replaces.
     let caller = caller(parsed)?;

@@ -43,14 +43,16 @@ pub(super) fn kill(call: &Call) -> Result<i32, Fault> {
     };
     // Without a pid namespace of its own the end of its init ends nobody else.
     let everybody = all || signal == KILL && !record.own_pid_namespace() && sent.is_ok();
-    if everybody
-        && signal != 0
+    if (everybody && signal != 0 || signal == KILL)
         && record.boot() == boot
         && let Some(cgroups) = CGROUPS.take()
         && cgroups.decode(record.cgroup()).is_some()
     {
         match signal {
-            KILL => cgroup::kill(cgroups)?,
+            KILL if everybody => cgroup::kill(cgroups)?,
+            // On cgroup v1 what is frozen does not even die.
+            KILL if cgroup::frozen(cgroups) => cgroup::freeze(cgroups, false)?,
+            KILL => {}
             signal => cgroup::signal(cgroups, signal)?,
         }
     }

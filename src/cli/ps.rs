@@ -1,11 +1,11 @@
 //! `ps`: the processes of a container, as the host numbers them; their command lines are in /proc.
 #![forbid(unsafe_code)]
 
-use super::alive::{refuse, with};
+use super::alive::with;
 use super::help::spaces;
 use super::{Call, FAILED};
 use crate::cgroup;
-use crate::error::{Context, Fault, Rule, Step};
+use crate::error::{Context, Fault, Step};
 use crate::say::Line;
 use crate::state::Status;
 use crate::sys::file::read_file;
@@ -23,9 +23,6 @@ pub(super) fn ps(call: &mut Call) -> Result<i32, Fault> {
     };
     let json = format == 1;
     with(call, false, &mut |found| {
-        if found.status == Status::Stopped {
-            return refuse(Step::FindProcesses, Rule::NotRunning);
-        }
         let mut bytes = [0; 1024];
         let mut line = Line::stdout(&mut bytes);
         if !json {
@@ -40,13 +37,15 @@ pub(super) fn ps(call: &mut Call) -> Result<i32, Fault> {
                 let _ = process(&mut line, number);
             }
         };
-        if found.cgroups.hierarchies.is_empty() {
-            // It has no cgroup of its own, only an init that is known.
-            tell(u64::from(found.record.pid()));
+        if found.status != Status::Stopped {
+            if found.cgroups.hierarchies.is_empty() {
+                // It has no cgroup of its own, only an init that is known.
+                tell(u64::from(found.record.pid()));
+            }
+            cgroup::processes(found.cgroups, &mut |pid: Pid| {
+                tell(u64::from(pid.as_raw_nonzero().get().unsigned_abs()));
+            })?;
         }
-        cgroup::processes(found.cgroups, &mut |pid: Pid| {
-            tell(u64::from(pid.as_raw_nonzero().get().unsigned_abs()));
-        })?;
         if json {
             line.text(if separator == "[" { "null\n" } else { "]\n" });
         }

@@ -33,7 +33,10 @@ pub(super) fn update(call: &mut Call) -> Result<i32, Fault> {
     let (doc, plan) = (DOC.take().ok_or(never)?, PLAN.take().ok_or(never)?);
     let pools = POOLS.take().ok_or(never)?;
     let length = match call.parsed.value("resources") {
-        Some(path) => read(path, doc)?,
+        Some(path) => {
+            call.voice.scene.name = path.to_bytes();
+            read(path, doc)?
+        }
         None => match from_flags(&mut call.parsed, doc) {
             Some(length) => length,
             None => return Ok(FAILED),

@@ -139,6 +139,8 @@ fn build(i: &mut Inheritance<'_>) -> Result<Built, Fault> {
     let procfs = Proc::open()?;
     filesystem(i, &procfs)?;
     let built = person(plan, procfs)?;
+    // Before anybody can know that there is a container to be signalled.
+    sig::end_when_asked();
     i.wire.send(Msg::Ready, None)?;
     i.wire.expect(Msg::Committed, &mut |_| ())?;
     Ok(built)

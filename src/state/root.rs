@@ -162,7 +162,8 @@ impl Root {
     }
 }
 
-fn checked(id: &CStr, step: Step) -> Result<(), Fault> {
+/// [`check_id`] on the way to a step.
+pub fn checked(id: &CStr, step: Step) -> Result<(), Fault> {
     check_id(id.to_bytes()).map_err(|rule| Fault::rule(step, rule, At::Nothing))
 }
 

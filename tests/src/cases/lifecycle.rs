@@ -37,6 +37,7 @@ pub const CASES: &[Case] = &[
     case!(failed_create_leaves_nothing),
     case!(same_id_in_parallel_has_one_winner, 60, serial),
     case!(children_of_init_die_with_it),
+    case!(created_ends_when_asked),
     case!(init_outlives_its_creator),
     case!(twenty_at_once, 60, serial),
 ];
@@ -368,6 +369,17 @@ fn children_of_init_die_with_it(t: &T) {
         c.kill("KILL").ok();
         c.wait();
         // Without a pid namespace the children survive until the cgroup is emptied.
+        c.delete();
+    }
+}
+
+/// Init has no default action for signals from outside; who waits for `start` ends all the same.
+fn created_ends_when_asked(t: &T) {
+    for signal in ["TERM", "INT", "HUP", "QUIT"] {
+        let c = t.bundle().probe(&["sleep"]).create();
+        c.kill(signal).ok();
+        c.wait();
+        assert_eq!(c.status(), "stopped", "{signal}");
         c.delete();
     }
 }

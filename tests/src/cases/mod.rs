@@ -3,6 +3,7 @@
 mod cgroups;
 mod cli;
 mod config;
+mod differ;
 mod exec;
 mod hooks;
 mod hostile;
@@ -47,6 +48,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("users", users::CASES),
     ("idmap", idmap::CASES),
     ("config", config::CASES),
+    ("differ", differ::CASES),
     ("hooks", hooks::CASES),
     ("hostile", hostile::CASES),
     ("labels", labels::CASES),
