@@ -154,16 +154,13 @@ fn net_devices(draft: &mut Draft<'_>, linux: &Linux) {
     }
 }
 
-/// Names become paths below /proc, where `sys` is: dots are separators, unless the name has slashes, and then dots are dots.
+/// Names become paths below /proc, where `sys` is: those that were checked.
 fn sysctls(draft: &mut Draft<'_>, linux: &Linux) {
     let Source { pools, doc, .. } = draft.source;
     for pair in linux.sysctl.of(&pools.sysctl) {
         let arena = &mut draft.plan.arena;
-        let slashes = pair.key.bytes(doc).any(|byte| byte == b'/');
         arena.put(b"sys/");
-        for byte in pair.key.bytes(doc) {
-            arena.add(if byte == b'.' && !slashes { b'/' } else { byte });
-        }
+        config::sysctl_path(doc, pair.key).for_each(|byte| arena.add(byte));
         let path = arena.close(pair.key.place());
         let value = draft.text(pair.value);
         // The capacity is the parser's own.
