@@ -15,7 +15,8 @@ use rustix::fs::{CWD, FileType, OFlags};
 use crate::cgroup::{self, Layout, Manager, Policy};
 use crate::config::{self, Config, Pools};
 use crate::error::{At, Context, Fault, Place, Rule, Step};
-use crate::limits::{CONFIG_BYTES, ENV, Limit};
+use crate::limits::{CONFIG_BYTES, Limit};
+use crate::plan::environment::{SLOTS, Seen};
 use crate::plan::make::{self, Request, Source};
 use crate::plan::service::Service;
 use crate::plan::{Plan, Scene};
@@ -34,7 +35,7 @@ pub(crate) static POOLS: TakeOnce<Pools> = TakeOnce::new(Pools::new());
 /// The host's cgroup hierarchies.
 static LAYOUT: TakeOnce<Layout> = TakeOnce::new(Layout::new());
 /// Scratch of the plan.
-static SEEN: TakeOnce<[u32; 2 * ENV]> = TakeOnce::new([0; 2 * ENV]);
+static SEEN: TakeOnce<Seen> = TakeOnce::new([0; SLOTS]);
 /// Scratch of the filter.
 static SCRATCH: TakeOnce<Scratch> = TakeOnce::new(Scratch::new());
 

@@ -7,6 +7,7 @@ use super::Plan;
 use super::arena::{Arena, Str};
 use super::draft::Draft;
 use super::process::Process;
+use super::service::Service;
 use crate::config::Text;
 use crate::error::{At, Fault, Step};
 use crate::limits::{ENV, Limit};
@@ -15,9 +16,17 @@ use crate::text::cut;
 /// Texts of the command line, one after another for who asks.
 pub type Each<'e> = &'e dyn Fn(&mut dyn FnMut(&'static CStr));
 
-/// Where in the arena the last entry of each name of the environment is, by hash of the name. Twice the capacity, so that
-/// a free slot is always near; only as much of it is used (and touched) as the environment is long.
-pub type Seen = [u32; 2 * ENV];
+/// Where in the arena the last entry of each name of the environment is, by hash of the name. At least twice as many as
+/// there can be, so that a free slot is always near; only as much of it is used (and touched) as the environment is long.
+pub type Seen = [u32; SLOTS];
+
+/// A power of two: of a hash the lowest bits are taken.
+pub const SLOTS: usize = slots(ENV);
+
+/// The slots for so many entries, and those of a service manager.
+const fn slots(entries: usize) -> usize {
+    (2 * (entries + Service::ENTRIES)).next_power_of_two()
+}
 
 /// In the place of an entry that is left out: no text is there.
 const LEFT_OUT: u32 = u32::MAX;
@@ -34,8 +43,7 @@ pub(super) fn environment(
     if count > ENV {
         return Err(Fault::limit(Step::MakePlan, Limit::ENV, At::Nothing));
     }
-    let table = seen.get_mut(..(count * 2).next_power_of_two());
-    let table = table.unwrap_or(&mut []);
+    let table = seen.get_mut(..slots(count)).unwrap_or(&mut []);
     table.fill(0);
     let first = draft.plan.arena.used();
     for text in entries {

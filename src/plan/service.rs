@@ -28,6 +28,9 @@ pub struct Service {
 }
 
 impl Service {
+    /// The most entries that [`Service::environment`] makes.
+    pub(super) const ENTRIES: usize = 4;
+
     /// What a service manager has for the program goes on as it would to a service, `note` being told of each entry:
     /// sd_listen_fds(3) wants the receiver's own pid, which is 1 in a container.
     pub(super) fn environment<const N: usize>(

@@ -239,12 +239,23 @@ fn notify_by_another_user(t: &T) {
 
 /// Runs a container of this bundle with a file as descriptors 3 and 4, and with these words in the environment.
 fn listening(t: &T, environment: &str, flags: &[&str]) -> crate::runtime::Out {
+    let env = json!(["PATH=/bin", "LISTEN_FDS=77", "A=b"]);
+    listening_in(t, env, environment, flags)
+}
+
+/// The same, where the process has this environment.
+fn listening_in(
+    t: &T,
+    env: serde_json::Value,
+    environment: &str,
+    flags: &[&str],
+) -> crate::runtime::Out {
     let file = t.path("socket");
     fs::write(&file, "kept").unwrap();
     let open = fs::File::open(&file).unwrap();
     let bundle = t
         .bundle()
-        .edit(|c| c["process"]["env"] = json!(["PATH=/bin", "LISTEN_FDS=77", "A=b"]))
+        .edit(|c| c["process"]["env"] = env)
         .probe(&["report", "--", "fdread", "3"]);
     let (id, _) = bundle.run_cmd(&[]);
     let script = format!(
@@ -300,6 +311,10 @@ fn listen_fds(t: &T) {
         );
         assert_eq!(out.lines()[1]["data"], "kept");
     }
+    // They do not depend on what else is there.
+    let out = listening_in(t, json!([]), all, &[]).ok();
+    let all_three = json!(["LISTEN_FDS=2", "LISTEN_PID=1", "LISTEN_FDNAMES=web:admin"]);
+    assert_eq!(environment_of(&out.json()), all_three);
     // One that is said to be there and is not; and too many.
     listening(t, "LISTEN_PID=$$ LISTEN_FDS=9", &[]).fails(&["descriptor"]);
     listening(t, "LISTEN_PID=$$ LISTEN_FDS=5000", &[]).fails(&["LISTEN_FDS"]);
