@@ -39,7 +39,7 @@ pub use types::{
     TimeOffsets, User, WeightDevice, place,
 };
 
-pub use walk::{find, locate, path, snippet, snippet_is_cut, value};
+pub use walk::{find, locate, path, snippet, value};
 
 use crate::error::{At, Cause, Fault, Rule, Step};
 use crate::limits::Limit;

@@ -91,26 +91,8 @@ pub fn locate(doc: &[u8], byte: u32) -> (u32, u32) {
 /// nothing for an object or list over several lines, whose first line says nothing.
 #[must_use]
 pub fn snippet(doc: &[u8], byte: u32) -> &[u8] {
-    cut(value(doc, byte)).0
-}
-
-/// Whether [`snippet`] leaves something of the value out.
-#[must_use]
-pub fn snippet_is_cut(doc: &[u8], byte: u32) -> bool {
-    let (kept, whole) = cut(value(doc, byte));
-    kept.len() < whole
-}
-
-/// The whole value at `byte` as it stands in the document.
-#[must_use]
-pub fn value(doc: &[u8], byte: u32) -> &[u8] {
-    let start = byte as usize;
-    doc.get(start..value_end(doc, start)).unwrap_or(&[])
-}
-
-/// The part of a value that is shown, and the length of all of it.
-fn cut(value: &[u8]) -> (&[u8], usize) {
     const MOST: usize = 60;
+    let value = value(doc, byte);
     let line = |byte: &&u8| !b"\r\n".contains(byte);
     let mut end = value.iter().take_while(line).count();
     if end < value.len() && matches!(value.first(), Some(b'{' | b'[')) {
@@ -122,7 +104,14 @@ fn cut(value: &[u8]) -> (&[u8], usize) {
             end -= 1;
         }
     }
-    (value.get(..end).unwrap_or(&[]), value.len())
+    value.get(..end).unwrap_or(&[])
+}
+
+/// The whole value at `byte` as it stands in the document.
+#[must_use]
+pub fn value(doc: &[u8], byte: u32) -> &[u8] {
+    let start = byte as usize;
+    doc.get(start..value_end(doc, start)).unwrap_or(&[])
 }
 
 /// A step of a path.

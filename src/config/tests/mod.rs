@@ -102,7 +102,7 @@ fn sentence(doc: &[u8], fault: &crate::error::Fault) -> String {
     let mut path = Vec::new();
     super::path(doc, byte, &mut |piece| path.extend_from_slice(piece));
     let snippet = super::snippet(doc, byte);
-    let cut = !snippet.is_empty() && super::snippet_is_cut(doc, byte);
+    let cut = !snippet.is_empty() && super::value(doc, byte) != snippet;
     let text = match fault.cause() {
         Cause::Rule(rule) => rule.text().to_owned(),
         Cause::Limit(limit) => format!("at most {} {}", limit.value(), limit.meaning()),

@@ -1,9 +1,7 @@
 //! Places: line and column, path, the way back from a path, the value as it stands.
 
 use super::{pools, read};
-use crate::config::{
-    NamespaceKind, Pools, find, locate, path, snippet, snippet_is_cut, sysctl_path,
-};
+use crate::config::{NamespaceKind, Pools, find, locate, path, snippet, sysctl_path, value};
 
 fn path_of(doc: &str, needle: &str) -> String {
     let byte = u32::try_from(doc.find(needle).expect("it is there")).expect("small");
@@ -68,8 +66,9 @@ fn values_are_found_by_path() {
 #[test]
 fn snippets() {
     let show = |doc: &str, byte| {
-        let cut = snippet_is_cut(doc.as_bytes(), byte);
-        let text = String::from_utf8(snippet(doc.as_bytes(), byte).to_vec()).expect("UTF-8");
+        let shown = snippet(doc.as_bytes(), byte);
+        let cut = value(doc.as_bytes(), byte) != shown;
+        let text = String::from_utf8(shown.to_vec()).expect("UTF-8");
         (text, cut)
     };
     assert_eq!(
