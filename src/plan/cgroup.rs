@@ -2,7 +2,7 @@
 //!
 //! `linux.cgroupsPath` is absolute (below each mount point) or relative; a relative one, and the container's name where
 //! none is given, goes below the runtime's own cgroup on v1 and beside it on v2, where a cgroup with processes cannot
-//! have children with controllers. Limits are not applied by this version: a document that sets one is refused.
+//! have children with controllers.
 #![forbid(unsafe_code)]
 
 use super::arena::Arena;

@@ -77,7 +77,7 @@ pub fn make(subject: Subject<'_>, arena: &mut Arena, limits: &mut Limits) {
 }
 
 /// The kernel's numbers have 63 bits, those of the document have 64: what is beyond is no limit at all either way.
-fn signed(number: impl Into<u64>) -> i64 {
+pub(super) fn signed(number: impl Into<u64>) -> i64 {
     i64::try_from(number.into()).unwrap_or(i64::MAX)
 }
 

@@ -97,7 +97,7 @@ fn fill(
     draft.plan.hostname = optional(draft, config.hostname);
     draft.plan.domainname = optional(draft, config.domainname);
     if let Some(linux) = &config.linux {
-        route::make(draft, linux)?;
+        route::make(draft, linux);
         sysctls(draft, linux);
         net_devices(draft, linux);
         if let Some(groups) = &linux.intel_rdt {

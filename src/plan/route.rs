@@ -10,7 +10,7 @@ use super::arena::{Arena, Str};
 use super::draft::Draft;
 pub use crate::config::NamespaceKind;
 use crate::config::{Linux, List, Namespace, TimeOffset};
-use crate::error::{At, Fault};
+use crate::error::At;
 
 /// The way from the runtime to the container's first process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +125,7 @@ fn route(new: Kinds, joined: Kinds) -> Route {
 }
 
 /// Fills the plan's namespaces from `linux.namespaces` and `linux.timeOffsets`.
-///
-pub fn make(draft: &mut Draft<'_>, linux: &Linux) -> Result<(), Fault> {
+pub fn make(draft: &mut Draft<'_>, linux: &Linux) {
     let mut joined = Kinds::default();
     let mut mount = None;
     for &Namespace { at, kind, path } in linux.namespaces.of(&draft.source.pools.namespaces) {
@@ -161,7 +160,6 @@ pub fn make(draft: &mut Draft<'_>, linux: &Linux) -> Result<(), Fault> {
         line(b"boottime ", offsets.boottime, arena);
         draft.plan.namespaces.time_offsets = arena.close(At::Nothing);
     }
-    Ok(())
 }
 
 /// The lines for `/proc/PID/uid_map`, man 7 user_namespaces: first id inside, first id outside, how many.

@@ -8,7 +8,7 @@
 mod variant;
 
 use super::arena::{Arena, Str};
-use super::limits::weight;
+use super::limits::{signed, weight};
 use super::make::{Request, Source};
 use crate::cgroup::dbus::Body;
 use crate::cgroup::{Mode, Unit, UnitPlan};
@@ -263,10 +263,6 @@ pub fn limits(
     }
     unit.all = body.len().ok_or(full)?;
     Ok(())
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// A list like 0-3,7 as bits, lowest first. What the list holds is the kernel's to judge.

@@ -66,7 +66,8 @@ fn plan<T>(doc: &str, mode: Mode, way: Way, use_plan: impl FnOnce(&Plan) -> T) -
         plan,
     };
     let linux = config.linux.as_ref().unwrap();
-    let made = route::make(&mut draft, linux).and_then(|()| super::make(&mut draft));
+    route::make(&mut draft, linux);
+    let made = super::make(&mut draft);
     plan.arena.result().and(made)?;
     Ok(use_plan(plan))
 }
