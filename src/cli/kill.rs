@@ -1,4 +1,4 @@
-//! `kill`: sends a signal to the init of a container; SIGKILL reaches all its processes.
+//! `kill`: sends a signal to the init of a container. SIGKILL reaches all its processes, as any does with `--all`.
 #![forbid(unsafe_code)]
 
 use super::Call;
