@@ -164,7 +164,7 @@ pub fn input(write: impl FnOnce(BorrowedFd<'_>) -> Result<(), Errno>) -> Result<
     Ok(file)
 }
 
-/// Runs the hooks of a list until one fails; `keep_on`: all of them, and each fault goes to `warn`.
+/// Runs the hooks of a list until one fails; with `warn` all of them, and each fault goes there.
 ///
 /// # Errors
 ///
@@ -224,7 +224,11 @@ fn one(hook: &Hook<'_>, input: &OwnedFd, around: &Surroundings<'_>, at: At) -> R
             let seconds = u16::try_from(hook.timeout).unwrap_or(u16::MAX);
             Some(Cause::Timeout(seconds))
         }
-        Err(errno) => Some(Cause::Errno(errno)),
+        Err(errno) => {
+            // It is not left to itself.
+            let _ = end(pid);
+            Some(Cause::Errno(errno))
+        }
     };
     if failure.is_none() {
         said.length = 0;
@@ -279,6 +283,13 @@ fn prepare(
     fdset::close_all_but(3, &kept, around.left)
 }
 
+/// Kills a hook and its process group, and waits for its end.
+fn end(pid: Pid) -> Result<(), Errno> {
+    let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+    let _ = rustix::process::kill_process(pid, Signal::KILL);
+    proc::wait(pid).map(drop)
+}
+
 /// Reads the output until the hook has ended; `None`: its time was up, and it was killed.
 fn attend(
     pid: Pid,
@@ -298,9 +309,7 @@ fn attend(
         }
         let left = deadline.saturating_sub(time::monotonic());
         if left == 0 {
-            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
-            proc::wait(pid)?;
+            end(pid)?;
             said.drain(output);
             return Ok(None);
         }
