@@ -126,10 +126,14 @@ pub fn remove(dir: &Dir<'_>) -> Result<(), Fault> {
     match path::readlink(dir.fd(), LINK, &mut text) {
         // There was none, or the state directory is damaged.
         Err(_) => Ok(()),
-        Ok(path) => match unlinkat(root()?, path, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(errno).step(Step::RemoveRdt),
-        },
+        Ok(path) => {
+            // With resctrl its groups went (umount, or another boot).
+            let Ok(root) = root() else { return Ok(()) };
+            match unlinkat(root, path, AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOENT) => Ok(()),
+                Err(errno) => Err(errno).step(Step::RemoveRdt),
+            }
+        }
     }
 }
 
