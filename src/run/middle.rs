@@ -11,7 +11,7 @@ use super::attributes;
 use super::init::{self, Inheritance};
 use super::wire::{Msg, Wire};
 use crate::cgroup;
-use crate::error::{At, Context, Errno, Fault, Step};
+use crate::error::{At, Cause, Context, Errno, Fault, Step};
 use crate::fs::proc::Proc;
 use crate::plan::Plan;
 use crate::plan::route::NamespaceKind;
@@ -135,7 +135,7 @@ fn time(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
 
 /// The parent's side: who init is, after the middle one has ended.
 pub(super) fn await_init(wire: &Wire, middle: Pid) -> Result<Pid, Fault> {
-    let never = Fault::new(Step::Clone, crate::error::Cause::Protocol(2, 0));
+    let never = Fault::new(Step::Clone, Cause::Protocol(Msg::Born(0).number(), 0));
     let born = match wire.receive()? {
         (Msg::Born(pid), _) => i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(never),
         (Msg::Fault(fault), _) => Err(fault),
