@@ -8,7 +8,7 @@ use super::prepare::parent;
 use super::{Hierarchy, Kinds, Record, Unit, freeze, io, systemd, walk};
 use crate::error::{Cause, Context, Errno, Fault, Rule, Step};
 use crate::sys::time::{self, MILLISECOND, SECOND};
-use crate::sys::{AsFd, OwnedFd, pidfd};
+use crate::sys::{AsFd, OwnedFd, pidfd, proc};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, CWD, unlinkat};
 use rustix::process::Pid;
@@ -212,7 +212,7 @@ pub fn signal(record: &Record, signal: u32) -> Result<(), Fault> {
     let frozen = freeze::frozen(record);
     let held = !frozen && freeze::freeze(record, true).is_ok();
     let mut send = |pid: Pid| {
-        let _ = pidfd::kill(pid.as_raw_nonzero().get().unsigned_abs(), signal);
+        let _ = pidfd::kill(proc::number(pid), signal);
     };
     let sent = processes(record, &mut send);
     if held {

@@ -10,6 +10,7 @@ use super::bus::{Bus, NO_UNIT, fault};
 use super::{CgroupPlan, Record};
 use crate::error::Fault;
 use crate::limits::UNIT_BYTES;
+use crate::sys::proc;
 use crate::text::pieces;
 
 /// What systemd makes for a container.
@@ -66,7 +67,7 @@ fn unit(record: &Record) -> &[u8] {
 /// Makes the unit, with the process in it if it is a scope, and waits until it is there.
 pub(super) fn start(plan: &CgroupPlan, record: &Record, pid: Pid) -> Result<(), Fault> {
     let unit = unit(record);
-    let pid = pid.as_raw_nonzero().get().unsigned_abs();
+    let pid = proc::number(pid);
     let mut bus = Bus::open(record).map_err(fault)?;
     let mut again = true;
     loop {

@@ -10,6 +10,7 @@ use crate::plan::service::Service;
 use crate::run::{self, Caller, Order, Purpose};
 use crate::state;
 use crate::sys::args::Args;
+use crate::sys::proc;
 use crate::text::number;
 
 /// `create ID`.
@@ -86,8 +87,8 @@ pub(super) fn caller(parsed: &Parsed) -> Result<Caller, Fault> {
 /// What a service manager says in the environment; descriptors only where they are meant for this process.
 fn service(args: Args) -> Service {
     let value = |name: &[u8]| number(args.env(name)?.to_bytes(), 10);
-    let own = rustix::process::getpid().as_raw_nonzero().get();
-    let ours = value(b"LISTEN_PID") == u64::try_from(own).ok();
+    let own = proc::number(rustix::process::getpid());
+    let ours = value(b"LISTEN_PID") == Some(u64::from(own));
     let sockets = value(b"LISTEN_FDS").filter(|_| ours).unwrap_or(0);
     Service {
         notify: args

@@ -9,6 +9,7 @@ use crate::error::{Context, Fault, Step};
 use crate::say::Line;
 use crate::state::Status;
 use crate::sys::file::read_file;
+use crate::sys::proc;
 use crate::text::c_text;
 use rustix::fs::CWD;
 use rustix::process::Pid;
@@ -43,7 +44,7 @@ pub(super) fn ps(call: &mut Call) -> Result<i32, Fault> {
                 tell(u64::from(found.record.pid()));
             }
             cgroup::processes(found.cgroups, &mut |pid: Pid| {
-                tell(u64::from(pid.as_raw_nonzero().get().unsigned_abs()));
+                tell(u64::from(proc::number(pid)));
             })?;
         }
         if json {

@@ -92,6 +92,6 @@ impl Init {
 
     /// Its pid as the state and the signals take it.
     pub(super) fn number(&self) -> u32 {
-        self.pid.as_raw_nonzero().get().unsigned_abs()
+        proc::number(self.pid)
     }
 }

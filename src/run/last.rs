@@ -92,10 +92,7 @@ fn start_container([words, ..]: Keep, numbers: Numbers, starter: &Wire) -> Resul
 
 /// The pid of this process as the container sees it.
 pub(super) fn own_pid() -> u32 {
-    rustix::process::getpid()
-        .as_raw_nonzero()
-        .get()
-        .unsigned_abs()
+    proc::number(rustix::process::getpid())
 }
 
 /// The last word: what went wrong.

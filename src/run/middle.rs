@@ -28,7 +28,7 @@ pub(super) fn main(inherited: Inheritance<'_>) -> ! {
 pub(super) fn split(wire: &Wire, forked: Result<Fork, Fault>) {
     let (word, code) = match forked {
         Ok(Fork::Child) => return,
-        Ok(Fork::Parent(pid, _)) => (Msg::Born(pid.as_raw_nonzero().get().unsigned_abs()), 0),
+        Ok(Fork::Parent(pid, _)) => (Msg::Born(proc::number(pid)), 0),
         Err(fault) => (Msg::Fault(fault), 1),
     };
     let lost = wire.send(word, None).is_err();

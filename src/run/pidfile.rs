@@ -8,7 +8,7 @@ use rustix::process::Pid;
 
 use super::lookup::{Path, join};
 use crate::error::{At, Context, Errno, Fault, Place, Step};
-use crate::sys::OwnedFd;
+use crate::sys::{OwnedFd, proc};
 use crate::text::Digits;
 
 /// Where the number goes.
@@ -43,7 +43,7 @@ fn put(from: &OwnedFd, path: &CStr, pid: Pid) -> Result<(), Errno> {
     let (dir, name) = bytes.split_at_checked(split).ok_or(Errno::INVAL)?;
     let mut new = Path::new();
     let new = join(&mut new, [dir, b".", name]).ok_or(Errno::NAMETOOLONG)?;
-    let digits = Digits::new(u64::from(pid.as_raw_nonzero().get().unsigned_abs()));
+    let digits = Digits::new(u64::from(proc::number(pid)));
     let digits = digits.text();
     // One that a killed runtime left is not ours to trust, but it is in the way.
     let _ = rustix::fs::unlinkat(from, new, rustix::fs::AtFlags::empty());

@@ -141,7 +141,7 @@ fn mapped(
     write(b"uid_map", uids)?;
     write(b"gid_map", gids)?;
     let made = procfs
-        .namespace(pid.as_raw_nonzero().get().unsigned_abs(), c"ns/user")
+        .namespace(proc::number(pid), c"ns/user")
         .step(Step::MapMount);
     proc::wait(pid).step(Step::MapMount)?;
     made

@@ -71,8 +71,7 @@ pub(super) fn until_end(
         both,
     } = watch;
     let events = both.as_ref().unwrap_or(&signals.0);
-    let own = rustix::process::getpid().as_raw_nonzero().get();
-    let own = own.unsigned_abs();
+    let own = proc::number(rustix::process::getpid());
     loop {
         // It may have ended before the first signal could be read.
         if let Some(ended) = reap(init.pid)? {

@@ -20,7 +20,7 @@ use crate::plan::route::Mappings;
 use crate::say::Line;
 use crate::sys::args::Args;
 use crate::sys::path::cwd;
-use crate::sys::proc::Strings;
+use crate::sys::proc::{self, Strings};
 use crate::text::{Digits, pieces};
 
 /// Seconds that newuidmap and newgidmap may take.
@@ -62,7 +62,7 @@ fn is_own(map: &[u8]) -> bool {
 
 /// Writes one file of the process.
 pub(super) fn write(procfs: &Proc, pid: Pid, name: &[u8], text: &[u8]) -> Result<(), Errno> {
-    let number = Digits::new(u64::from(pid.as_raw_nonzero().get().unsigned_abs()));
+    let number = Digits::new(u64::from(proc::number(pid)));
     let mut path = Text::new();
     for part in [number.text(), b"/", name] {
         path.push(part)?;
@@ -106,7 +106,7 @@ fn helper(plan: &Plan, args: Args, name: &[u8], pid: Pid, map: Mappings) -> Resu
     list.text("\0");
     list.raw(name);
     list.text("\0");
-    list.number(u64::from(pid.as_raw_nonzero().get().unsigned_abs()));
+    list.number(u64::from(proc::number(pid)));
     list.text("\0");
     for byte in map {
         let blank = byte.is_ascii_whitespace();

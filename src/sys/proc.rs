@@ -177,6 +177,12 @@ impl Ended {
     }
 }
 
+/// The number of a process, as the kernel's files and our records have it.
+#[must_use]
+pub fn number(pid: Pid) -> u32 {
+    pid.as_raw_nonzero().get().unsigned_abs()
+}
+
 /// `int waitid(P_PID, pid, …, WEXITED)`, man 2 waitid: waits for a child by pid.
 ///
 /// # Errors
