@@ -15,13 +15,15 @@ use crate::plan::rdt::Rdt;
 use crate::state::Dir;
 use crate::sys::file::read_whole;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, path};
-use crate::text::{Digits, pieces};
+use crate::text::{Digits, c_text, pieces};
 
 /// RDTGROUP_SUPER_MAGIC, linux/magic.h.
 const MAGIC: u32 = 0x0765_5821;
 const ROOT: &CStr = c"/sys/fs/resctrl";
 /// The link in the state directory.
 const LINK: &CStr = c"resctrl";
+/// Another one, to the container's group, whoever has made that.
+const GROUP: &CStr = c"resctrl-group";
 /// More than the schemata of any machine.
 const TEXT: usize = 4096;
 
@@ -36,12 +38,14 @@ pub fn enter<const N: usize>(
     dir: &Dir<'_>,
     pid: u32,
 ) -> Result<(), Fault> {
-    let Some(removed) = rdt.group.map(|_| rdt.removed) else {
+    if rdt.group.is_none() {
         return Ok(());
-    };
+    }
     let root = root()?;
-    if let Some(path) = removed {
-        rustix::fs::symlinkat(arena.cstr(path), dir.fd(), LINK).step(Step::WriteState)?;
+    for (path, link) in [(rdt.removed, LINK), (rdt.group, GROUP)] {
+        if let Some(path) = path {
+            rustix::fs::symlinkat(arena.cstr(path), dir.fd(), link).step(Step::WriteState)?;
+        }
     }
     fill(root.as_fd(), rdt, arena, Digits::new(u64::from(pid)).text())
 }
@@ -115,6 +119,27 @@ fn write(group: &OwnedFd, name: &CStr, text: &[u8]) -> Result<(), Errno> {
     rustix::io::write(&file, text).map(drop)
 }
 
+/// Writes lines to the `schemata` of the container's group.
+///
+/// # Errors
+///
+/// A container that has none; the kernel's.
+#[inline(never)] // its buffer would lie in the frame of its caller
+pub fn change(dir: &Dir<'_>, text: &[u8]) -> Result<(), Fault> {
+    let mut path = [0; TEXT];
+    let known = path::readlink(dir.fd(), GROUP, &mut path).is_ok();
+    let Some(group) = c_text(&path).filter(|_| known) else {
+        return Err(Fault::rule(Step::SetRdt, Rule::UpdateRdt, At::Nothing));
+    };
+    rewrite(root()?.as_fd(), group, text).step(Step::SetRdt)
+}
+
+/// All lines at once: a wrong one leaves the others as they were.
+fn rewrite(root: BorrowedFd<'_>, group: &CStr, text: &[u8]) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    path::openat(root, group, flags).and_then(|group| write(&group, c"schemata", text))
+}
+
 /// Removes what [`enter`] has made for a container; its processes, if there are any, fall back to the group above.
 ///
 /// # Errors
@@ -139,7 +164,7 @@ pub fn remove(dir: &Dir<'_>) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Rdt, fill, path};
+    use super::{Rdt, fill, path, rewrite};
     use crate::error::{Cause, Errno, Rule};
     use crate::plan::arena::Arena;
     use rustix::fd::AsFd;
@@ -202,5 +227,21 @@ mod tests {
             rdt.group = Some(arena.push(b"none"))
         });
         assert_eq!(done, Err(Cause::Errno(Errno::NOENT)));
+    }
+
+    #[test]
+    fn new_schemata() {
+        let root = std::env::temp_dir().join(format!("ocilet-rdt-new.{}", std::process::id()));
+        fs::create_dir_all(root.join("g")).unwrap();
+        fs::write(root.join("g/schemata"), "").unwrap();
+        let name = std::ffi::CString::new(root.to_str().unwrap()).unwrap();
+        let directory = path::openat(path::cwd(), &name, super::OFlags::PATH).unwrap();
+        let lines = b"L3:0=f\nMB:0=20\n";
+        let gone = rewrite(directory.as_fd(), c"none", lines);
+        let done = rewrite(directory.as_fd(), c"g", lines);
+        let seen = fs::read(root.join("g/schemata")).unwrap();
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!((gone, done), (Err(Errno::NOENT), Ok(())));
+        assert_eq!(seen, lines);
     }
 }

@@ -5,10 +5,11 @@ use super::Call;
 use super::state::{CGROUPS, open_root, status};
 use crate::cgroup;
 use crate::error::{At, Fault, Rule, Step};
-use crate::state::{Status, Stored, boot, buffer};
+use crate::state::{Dir, Status, Stored, boot, buffer};
 
 /// A container as it was found.
 pub(super) struct Found<'f> {
+    pub(super) dir: &'f Dir<'f>,
     pub(super) record: Stored<'f>,
     pub(super) status: Status,
     pub(super) boot: &'f [u8],
@@ -38,6 +39,7 @@ pub(super) fn with(
     }
     cgroups.bus = cgroup::bus(call.args);
     act(Found {
+        dir: &dir,
         record,
         status,
         boot,

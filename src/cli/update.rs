@@ -12,6 +12,7 @@ use crate::error::{At, Context, Fault, Rule, Step};
 use crate::limits::{CONFIG_BYTES, Limit};
 use crate::plan::limits::{self, Subject};
 use crate::plan::systemd;
+use crate::rdt;
 use crate::say::{Line, Voice};
 use crate::state::Status;
 use crate::sys::file::{read_whole, stdin};
@@ -44,11 +45,7 @@ pub(super) fn update(call: &mut Call) -> Result<i32, Fault> {
     };
     let doc: &'static [u8] = doc.get(..length).unwrap_or_default();
     call.voice.scene.document = doc;
-    for flag in ["l3-cache-schema", "mem-bw-schema"] {
-        if call.parsed.value(flag).is_some() {
-            return refuse(Step::PlanLimits, Rule::UpdateRdt);
-        }
-    }
+    let lines = ["l3-cache-schema", "mem-bw-schema"].map(|flag| call.parsed.value(flag));
     let resources = config::read_resources(doc, pools)?;
     plan.cgroup.limits.policy = call.cgroup_policy.unwrap_or_default();
     let mut plan = Some(plan);
@@ -74,6 +71,11 @@ pub(super) fn update(call: &mut Call) -> Result<i32, Fault> {
         limits::make(subject, &mut plan.arena, &mut plan.cgroup.limits);
         let unit = &mut plan.cgroup.unit;
         systemd::limits(Some(&resources), doc, plan.cgroup.mode, Some(0), unit)?;
+        for line in lines.iter().flatten() {
+            plan.arena.put(line.to_bytes());
+            plan.arena.add(b'\n');
+        }
+        let schemata = plan.arena.close(At::Nothing);
         let planned = plan.arena.result();
         let plan = &*plan;
         scene.plan = Some(plan);
@@ -82,6 +84,9 @@ pub(super) fn update(call: &mut Call) -> Result<i32, Fault> {
             scene,
             ..call.voice
         };
+        if !schemata.is_empty() {
+            rdt::change(found.dir, plan.arena.bytes(schemata))?;
+        }
         let mut warn = |fault| voice.warning_about(voice.id, fault);
         cgroup::change(&plan.cgroup, &plan.arena, found.cgroups, &mut warn).map(|()| 0)
     });

@@ -196,7 +196,7 @@ table! {
         CopyUpTmpfs = "tmpcopyup is for mounts of type tmpfs",
         NeedsMountNamespace = "mounts, masked and read-only paths and a read-only root need {\"type\": \"mount\"} in linux.namespaces",
         PrivateNoPivot = "a private rootfsPropagation is not safe without pivot_root; leave out --no-pivot",
-        UpdateRdt = "resctrl groups keep the schemata that they were made with: write to /sys/fs/resctrl",
+        UpdateRdt = "the container has no resctrl group: its config.json has no linux.intelRdt",
         IdMapBind = "only a bind mount can be id-mapped",
         IdMapMissing = "an id-mapped mount needs uidMappings and gidMappings, of its own or of a user namespace of the container",
         // rootfs/

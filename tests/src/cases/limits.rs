@@ -25,6 +25,7 @@ pub const CASES: &[Case] = &[
     case!(update_flags),
     case!(update_document),
     case!(update_of_what_has_stopped),
+    case!(update_without_resctrl_group),
     case!(check_before_update),
     case!(pause_and_resume),
     case!(ps),
@@ -517,6 +518,22 @@ fn update_of_what_has_stopped(t: &T) {
     t.cmd(&["update", "--pids-limit", "5", "nobody"])
         .run()
         .fails(&["does not exist"]);
+}
+
+/// Nothing is changed by what cannot be done whole.
+fn update_without_resctrl_group(t: &T) {
+    if t.foreign() {
+        return;
+    }
+    need(t, "pids");
+    let c = limited(t, json!({"pids": {"limit": 20}})).create();
+    for flags in [
+        &["--l3-cache-schema", "L3:0=f"][..],
+        &["--mem-bw-schema=MB:0=20", "--pids-limit", "21"],
+    ] {
+        update(t, &c, flags).fails(&["intelRdt", "resctrl"]);
+    }
+    assert_eq!(value(&c, "pids.max"), "20");
 }
 
 fn check_before_update(t: &T) {
