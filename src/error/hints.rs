@@ -18,6 +18,7 @@ table! {
         ReadOnlyRoot = "a read-only root must have its mount points, or a tmpfs above them",
         Circles = "the root filesystem has links that lead in circles, or somebody kept changing it",
         SecurityModule = "is the security module on (/sys/kernel/security/lsm), and does it know the label?",
+        DeviceProgram = "on cgroup v2 this takes CONFIG_CGROUP_BPF and CAP_BPF, on v1 a cgroup above that allows as much",
         OpenFiles = "the limit on open files is reached",
         Call = "the kernel, or a seccomp filter around this program, lacks the call",
     }

@@ -4,7 +4,7 @@
 use crate::error::{Errno, Hint, Step};
 
 /// At this step, or at any, this error means that.
-static HINTS: [(Option<Step>, Errno, Hint); 40] = [
+static HINTS: [(Option<Step>, Errno, Hint); 43] = [
     (Some(Step::Clone), Errno::NOSPC, Hint::Namespaces),
     (Some(Step::Clone), Errno::INVAL, Hint::NamespaceKinds),
     (Some(Step::Clone), Errno::AGAIN, Hint::Processes),
@@ -50,6 +50,9 @@ static HINTS: [(Option<Step>, Errno, Hint); 40] = [
     ),
     (Some(Step::SetSelinux), Errno::INVAL, Hint::SecurityModule),
     (Some(Step::SetSelinux), Errno::NOENT, Hint::SecurityModule),
+    (Some(Step::SetDevices), Errno::NOSYS, Hint::DeviceProgram),
+    (Some(Step::SetDevices), Errno::PERM, Hint::DeviceProgram),
+    (Some(Step::SetDevices), Errno::INVAL, Hint::DeviceProgram),
     (None, Errno::NFILE, Hint::OpenFiles),
     (None, Errno::MFILE, Hint::OpenFiles),
     (None, Errno::NOSYS, Hint::Call),

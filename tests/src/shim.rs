@@ -49,17 +49,22 @@ fn op(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
 }
 
 impl Filter {
-    /// ENOSYS for these syscalls and for everything from `first` on.
-    fn new(denied: &[i64], first: Option<u32>) -> Self {
-        let enosys = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    /// This error for these syscalls.
+    pub fn answering(errno: i32, denied: &[i64]) -> Self {
+        Self::new(errno, denied, None)
+    }
+
+    /// This error for these syscalls and for everything from `first` on.
+    fn new(errno: i32, denied: &[i64], first: Option<u32>) -> Self {
+        let error = libc::SECCOMP_RET_ERRNO | errno as u32;
         let mut program = vec![op(LOAD, 0, 0, 0)];
         for &number in denied {
             program.push(op(EQUAL, 0, 1, number as u32));
-            program.push(op(RETURN, 0, 0, enosys));
+            program.push(op(RETURN, 0, 0, error));
         }
         if let Some(first) = first {
             program.push(op(AT_LEAST, 0, 1, first));
-            program.push(op(RETURN, 0, 0, enosys));
+            program.push(op(RETURN, 0, 0, error));
         }
         program.push(op(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW));
         Self(program)
@@ -85,13 +90,14 @@ impl Filter {
 
 /// The filter of a kernel version, or of a list `a,b,c` of syscall names.
 pub fn profile(name: &str) -> Option<Filter> {
+    let later = |denied: &[i64], first| Filter::new(libc::ENOSYS, denied, first);
     Some(match name {
         // mount_setattr came with 5.12, epoll_pwait2 (441) with 5.11.
-        "5.10" => Filter::new(&[], Some(441)),
+        "5.10" => later(&[], Some(441)),
         // 5.4 has clone3, but not CLONE_INTO_CGROUP, and a filter cannot look into its structure.
-        "5.4" => Filter::new(&[435], Some(436)),
+        "5.4" => later(&[435], Some(436)),
         // The last one before pidfds and the mount API.
-        "4.19" => Filter::new(&[], Some(424)),
+        "4.19" => later(&[], Some(424)),
         list => {
             let numbers: Option<Vec<i64>> = list
                 .split(',')
@@ -103,7 +109,7 @@ pub fn profile(name: &str) -> Option<Filter> {
                         .or_else(|| word.parse().ok())
                 })
                 .collect();
-            Filter::new(&numbers?, None)
+            later(&numbers?, None)
         }
     })
 }

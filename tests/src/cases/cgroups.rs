@@ -11,7 +11,7 @@ use crate::case::{Case, cannot, case};
 use crate::facts::Cgroup;
 use crate::harness::T;
 use crate::runtime::Out;
-use crate::witness;
+use crate::{kernel, shim, witness};
 
 pub const CASES: &[Case] = &[
     case!(default_path),
@@ -30,6 +30,7 @@ pub const CASES: &[Case] = &[
     case!(devices_allowed),
     case!(devices_by_access),
     case!(devices_that_are_invalid),
+    case!(kernel_without_device_programs),
     case!(placed_before_the_first_instruction),
 ];
 
@@ -263,7 +264,7 @@ fn host_without_cgroups(t: &T) {
         return;
     }
     // In this namespace only; the harness has looked at the machine's already.
-    crate::kernel::mount("empty", "/sys/fs/cgroup", "tmpfs", 0, "").unwrap();
+    kernel::mount("empty", "/sys/fs/cgroup", "tmpfs", 0, "").unwrap();
     let out = t.bundle().probe(&["echo", "ran"]).run().ok();
     assert_eq!(out.stdout, "ran\n");
     assert!(
@@ -276,7 +277,7 @@ fn host_without_cgroups(t: &T) {
         .edit(|c| c["linux"]["resources"] = json!({"devices": [{"allow": false, "access": "rwm"}]}))
         .probe(&["exit"])
         .run();
-    crate::kernel::unmount("/sys/fs/cgroup").unwrap();
+    kernel::unmount("/sys/fs/cgroup").unwrap();
 }
 
 fn cgroup_mount(t: &T) {
@@ -542,6 +543,49 @@ fn devices_that_are_invalid(t: &T) {
         ),
     ] {
         with_rules(t, Some(json!([rule]))).create_fails(&[word]);
+    }
+}
+
+/// A kernel without CONFIG_CGROUP_BPF, or whose bpf(2) is not for us: device rules cannot be had on cgroup v2.
+fn kernel_without_device_programs(t: &T) {
+    if t.foreign() {
+        return;
+    }
+    let _ = in_use(t);
+    let covered = t.facts.cgroup == Cgroup::V1;
+    // In this namespace only, and without controllers.
+    if covered && kernel::mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, "").is_err() {
+        cannot("no cgroup v2 in this kernel");
+    }
+    let root = t.root.to_string_lossy().into_owned();
+    for errno in [libc::ENOSYS, libc::EPERM, libc::EINVAL] {
+        let old = || Some(shim::Filter::answering(errno, &[libc::SYS_bpf]));
+        let bundle = t.bundle().probe(&["echo", "ran"]);
+        let create = bundle.create_cmd(&t.id(), &[]).filtered(old());
+        create
+            .run()
+            .fails(&["devices|device rules", "CONFIG_CGROUP_BPF"]);
+        let dir = bundle.dir.to_string_lossy().into_owned();
+        let words = [
+            "--cgroup-policy=best-effort",
+            "--root",
+            &root,
+            "run",
+            "-b",
+            &dir,
+        ];
+        let run = t.bare(&[&words[..], &[&t.id()]].concat());
+        let out = run.filtered(old()).run().ok();
+        assert_eq!(out.stdout, "ran\n");
+        assert!(out.stderr.contains("CONFIG_CGROUP_BPF"), "{}", out.stderr);
+        assert_eq!(out.stderr.lines().count(), 1, "{}", out.stderr);
+        // Where everything is allowed nothing is needed.
+        let free = with_rules(t, Some(json!([{"allow": true, "access": "rwm"}])));
+        let run = free.probe(&["exit"]).run_cmd(&[]).1;
+        assert_eq!(run.filtered(old()).run().ok().stderr, "");
+    }
+    if covered {
+        kernel::unmount("/sys/fs/cgroup").unwrap();
     }
 }
 
