@@ -11,7 +11,10 @@ use crate::error::{At, Cause, Context, Errno, Fault, Feature, Rule, Step};
 use crate::limits::{CGROUP_LIMITS, Limit};
 use crate::plan::arena::{Arena, Str};
 use crate::sys::{AsFd, BorrowedFd};
-use crate::text::pieces;
+use crate::text::{number, pieces};
+
+/// Bytes of memory below which what the kernel frees late is missed.
+const HARDLY_ENOUGH: u64 = 512 << 10;
 
 /// What happens when a limit cannot be applied: `--cgroup-policy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,14 +127,15 @@ impl Limits {
         })
     }
 
-    /// The limit of memory, if there is one.
+    /// The file of the limit of memory, if there is one, and whether that is hardly enough to start in.
     #[must_use]
-    pub fn memory(&self, arena: &Arena) -> Option<Str> {
+    pub fn memory(&self, arena: &Arena) -> Option<(Str, bool)> {
         self.list.iter().find_map(|entry| match entry {
             Entry::Value(value) => {
                 let name = arena.bytes(value.file);
                 let limit = matches!(name, b"memory.max" | b"memory.limit_in_bytes");
-                limit.then_some(value.file)
+                let bytes = number(arena.bytes(value.text), 10).unwrap_or(u64::MAX);
+                limit.then_some((value.file, bytes < HARDLY_ENOUGH))
             }
             Entry::Refused(_) => None,
         })

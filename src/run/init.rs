@@ -92,6 +92,11 @@ pub(super) fn run(
         env: process.env.first.at.saturating_sub(process.args.first.at),
         count: count(process.env),
         filter: plan.filter.load,
+        tight: plan
+            .cgroup
+            .limits
+            .memory(&plan.arena)
+            .is_some_and(|it| it.1),
         sets,
         hooks: last::hooks(plan),
         notify: notify.map(OwnedFd::keep),
@@ -195,7 +200,9 @@ fn own_network(plan: &Plan) -> Result<(), Fault> {
     if !plan.namespaces.new.has(NamespaceKind::Network) {
         return Ok(());
     }
-    ns::unshare(ns::flag::NET).step(Step::MakeNamespaces)?;
+    if super::network_later(plan) {
+        ns::unshare(ns::flag::NET).step(Step::MakeNamespaces)?;
+    }
     net::loopback_up().step(Step::RaiseLoopback)
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Numbers {
     pub(super) count: u32,
     /// How the filter is loaded.
     pub(super) filter: Load,
+    /// The limit of memory is hardly enough.
+    pub(super) tight: bool,
     /// Capabilities of the program, if more than those are still there.
     pub(super) sets: Option<LateSets>,
     /// Where the hooks begin in the words, with what they are told; the `startContainer` ones, and their length.
@@ -126,6 +128,10 @@ fn execute(
     let args = Strings::new(words, numbers.args as usize);
     let env = words.get(numbers.env as usize..).unwrap_or(&[]);
     let env = Strings::new(env, numbers.count as usize);
+    if numbers.tight {
+        // For a moment there are two address spaces; what mounts and page tables have left behind is in the way.
+        proc::grace_period();
+    }
     // It stays open until execve.
     let mut _listener = None;
     if !filter.is_empty() {

@@ -49,6 +49,7 @@ mod middle;
 mod notify;
 mod parent;
 mod pidfile;
+mod pin;
 mod protect;
 mod route;
 mod source;
@@ -57,6 +58,7 @@ mod supervise;
 mod users;
 mod wire;
 
+use crate::cgroup::{Mode, Unit};
 use crate::plan::Plan;
 use crate::plan::route::NamespaceKind;
 use crate::sys::ns::flag as bit;
@@ -103,10 +105,15 @@ fn for_children(kind: NamespaceKind) -> bool {
     matches!(kind, NamespaceKind::Pid | NamespaceKind::Time)
 }
 
-/// The namespaces that init is born in. Network comes later, beside the making of the cgroups; cgroup after them; time
-/// takes a process in the middle.
+/// Whether init makes its network namespace by itself, beside the making of the cgroups. On v2 they are there before it,
+/// and its memory (up to 250 KiB in the kernel) would count for the container already.
+fn network_later(plan: &Plan) -> bool {
+    plan.cgroup.mode != Mode::V2 || plan.cgroup.unit.kind != Unit::None
+}
+
+/// The namespaces that init is born in. Cgroup comes after the cgroups; time takes a process in the middle.
 fn clone_flags(plan: &Plan) -> u32 {
-    use NamespaceKind::{Ipc, Mount, Pid, Uts};
+    use NamespaceKind::{Ipc, Mount, Network, Pid, Uts};
     let born = |kind| {
         if plan.namespaces.new.has(kind) {
             flag(kind)
@@ -114,5 +121,10 @@ fn clone_flags(plan: &Plan) -> u32 {
             0
         }
     };
-    born(Pid) | born(Mount) | born(Ipc) | born(Uts)
+    let network = if network_later(plan) {
+        0
+    } else {
+        born(Network)
+    };
+    born(Pid) | born(Mount) | born(Ipc) | born(Uts) | network
 }

@@ -3,24 +3,25 @@
 
 use core::ffi::CStr;
 
-use rustix::fs::{CWD, OFlags};
-
 use super::caller::{Caller, Init};
 use super::hook::{self, Hooks};
 use super::init::{self, Inheritance, Joins};
 use super::wire::{Msg, Wire};
-use super::{Purpose, confine, device, listener, middle, notify, source, start, supervise, users};
+use super::{
+    Purpose, confine, device, listener, middle, notify, pin, source, start, supervise, users,
+};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs;
 use crate::limits::{Limit, STATE_BYTES};
 use crate::plan::Plan;
+use crate::plan::arena::Str;
 use crate::plan::hooks::Moment;
 use crate::plan::route::{NamespaceKind, Route};
 use crate::state::{self, Dir, Exit, Identity, Record, Root};
 use crate::sys::args::Args;
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Ended, Fork};
-use crate::sys::{AsFd, OwnedFd, ns, path, pidfd, sock, time};
+use crate::sys::{AsFd, OwnedFd, pidfd, sock, time};
 use crate::tty;
 use crate::{cgroup, rdt};
 
@@ -67,7 +68,7 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
     let detach = !matches!(order.purpose, Purpose::Foreground { .. });
     let terminal = order.caller.terminal(order.plan, detach)?;
     let root = Root::open(order.state_root, order.args, true)?;
-    let mut joins = pin_namespaces(order.plan)?;
+    let mut joins = pin::namespaces(order.plan)?;
     // For the signals of the whole life: none may get lost between clone and the supervisor.
     let signals = match order.purpose {
         Purpose::Foreground { reaper, .. } => Some(supervise::Signals::block(reaper)?),
@@ -77,6 +78,8 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
     let dir = root.reserve(order.id)?;
     let mut init = None;
     let made = bring_up(order, terminal, &dir, &mut joins, cgroups, &mut init, warn);
+    let limit = order.plan.cgroup.limits.memory(&order.plan.arena);
+    let little = |file: Str| Fault::rule(Step::SetLimit, Rule::LittleMemory, At::Arena(file.at));
     let ended = match (made, init, signals) {
         (Ok((master, relay)), Some(init), Some(signals)) => {
             dir.unlock();
@@ -97,14 +100,18 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
             let fault = kill(init, fault);
             // What the kernel kills or refuses for want of memory goes without a word of why.
             let starved = fault.errno() == Some(Errno::NOMEM) || cgroup::oom_kills(cgroups) > 0;
-            Err(match order.plan.cgroup.limits.memory(&order.plan.arena) {
-                Some(limit) if starved => {
-                    Fault::rule(Step::SetLimit, Rule::LittleMemory, At::Arena(limit.at))
-                }
+            Err(match limit {
+                Some((file, _)) if starved => little(file),
                 _ => fault,
             })
         }
     };
+    // Killed in the middle of execve, or soon after it: the exit status alone would not tell why.
+    if let (Ok(Ended::Killed(9)), Some((file, true))) = (&ended, limit)
+        && cgroup::oom_kills(cgroups) > 0
+    {
+        warn(little(file));
+    }
     if matches!(order.purpose, Purpose::Foreground { keep: true, .. })
         && let Ok(ended) = ended
     {
@@ -240,43 +247,6 @@ fn bring_up(
     }
     order.caller.write_pid(init)?;
     Ok((master, relay))
-}
-
-/// Opens the namespaces to join, and checks that they are what they are said to be.
-fn pin_namespaces(plan: &Plan) -> Result<Joins, Fault> {
-    let mut pinned = Joins::new();
-    for join in &plan.namespaces.joins {
-        let at = At::Byte(join.at);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let fd = path::open(CWD, plan.arena.cstr(join.path), flags, 0)
-            .step_at(Step::OpenNamespace, At::Arena(join.path.at))?;
-        if ns::kind(fd.as_fd()) != Ok(super::flag(join.kind)) {
-            return Err(Fault::rule(Step::OpenNamespace, Rule::NamespaceType, at));
-        }
-        if !plan.sysctls.is_empty() && is_ours(&fd, join.kind) {
-            return Err(Fault::rule(Step::OpenNamespace, Rule::SysctlHost, at));
-        }
-        let _ = pinned.push((fd, join.kind, join.at));
-    }
-    Ok(pinned)
-}
-
-/// Whether a namespace to join is the runtime's own: a sysctl in it would be one of the host.
-fn is_ours(fd: &OwnedFd, kind: NamespaceKind) -> bool {
-    let path = match kind {
-        NamespaceKind::Network => c"/proc/self/ns/net",
-        NamespaceKind::Ipc => c"/proc/self/ns/ipc",
-        NamespaceKind::Uts => c"/proc/self/ns/uts",
-        _ => return false,
-    };
-    let same = |one: &rustix::fs::Stat, two: &rustix::fs::Stat| {
-        (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino)
-    };
-    match (rustix::fs::fstat(fd), rustix::fs::stat(path)) {
-        (Ok(theirs), Ok(ours)) => same(&theirs, &ours),
-        // Not known to be another one.
-        _ => true,
-    }
 }
 
 /// The start socket. Its path would be too long for a socket address, so it is bound from inside its directory.

@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod differ;
 mod exec;
+mod floors;
 mod hooks;
 mod hostile;
 mod idmap;
@@ -40,6 +41,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("network", network::CASES),
     ("cgroups", cgroups::CASES),
     ("limits", limits::CASES),
+    ("floors", floors::CASES),
     ("systemd", systemd::CASES),
     ("seccomp", seccomp::CASES),
     ("service", service::CASES),

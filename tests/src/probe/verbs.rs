@@ -86,6 +86,7 @@ pub fn call(verb: &str, words: &[&str]) -> Answer {
         "fork-eat" => fork_eat(number(words.first(), 1)),
         "spin" => spin(number(words.first(), 100)),
         "fork" => fork(number(words.first(), 1)),
+        "bomb" => bomb(),
         "signal-wait" => signal_wait(words),
         "winch" => winch(),
         "ioctl" => ioctl(path, words),
@@ -199,6 +200,16 @@ fn fork(count: u64) -> Answer {
         check(pid)?;
     }
     Ok(json!({"forked": count}))
+}
+
+/// Forks for ever, and so do its children.
+fn bomb() -> Answer {
+    loop {
+        // SAFETY: the probe has one thread here; the child does the same as its parent.
+        if unsafe { libc::fork() } < 0 {
+            sleep(Duration::from_millis(100));
+        }
+    }
 }
 
 /// Keeps so many MiB of memory in use.

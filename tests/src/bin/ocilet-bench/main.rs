@@ -8,6 +8,7 @@
 
 mod bundle;
 mod filter;
+mod floors;
 mod measure;
 mod table;
 
@@ -18,9 +19,10 @@ use std::{env, fs, thread, time};
 use measure::{Cost, reap_all, run};
 
 const USAGE: &str = "\
-ocilet-bench [--rounds N] [--ocilet PATH] [--cgroup v2] [--numbers] [--only RUNTIME,...]
+ocilet-bench [--rounds N] [--ocilet PATH] [--cgroup v2] [--numbers] [--only RUNTIME,...] [--floors]
     --cgroup v2  in a private mount namespace with nothing but cgroup2 at /sys/fs/cgroup
     --numbers    the measured values, too (they are of this machine, at this hour)
+    --floors     instead: the least memory that run and exec work with, and the time to empty a fork bomb
 ";
 
 /// A program to compare, and how to call it.
@@ -155,6 +157,11 @@ fn main() -> ExitCode {
         });
     }
     all.retain(|one| works(one, &place));
+    if words.iter().any(|word| word == "--floors") {
+        let all: Vec<&Runtime> = all.iter().map(|one| &one.runtime).collect();
+        floors::print(&all, &place);
+        return ExitCode::SUCCESS;
+    }
     for round in 0..rounds + 2 {
         for at in 0..all.len() {
             let turn = (at + round) % all.len();

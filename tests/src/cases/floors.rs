@@ -1,0 +1,221 @@
+//! How little a container can live in, and how much of it can be emptied: the figures are those of `tests/bench --floors`.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::bundle::Bundle;
+use crate::case::{Case, cannot, case};
+use crate::facts::Cgroup;
+use crate::harness::T;
+use crate::runtime::wait_for;
+use crate::{kernel, witness};
+
+pub const CASES: &[Case] = &[
+    case!(memory_of_a_container, 60),
+    case!(memory_of_the_runtime, 60),
+    case!(fork_bomb, 60),
+    case!(fork_bomb_in_the_hosts_pid_namespace, 60),
+];
+
+/// KiB of limit in which a container starts, if not every time: what the kernel frees on another CPU counts until that
+/// CPU has told, and on a busy machine that may be too late.
+const CONTAINER: u64 = 160;
+/// KiB in which it always does.
+const ALWAYS: u64 = 192;
+/// KiB in which the runtime makes it as well: 320 of them for the sealed copy of its binary, and up to 250 for what the
+/// kernel has for a network namespace.
+const RUNTIME: u64 = 1280;
+
+fn need(t: &T, controller: &str) {
+    let cgroups = fs::read_to_string("/proc/cgroups").unwrap_or_default();
+    let v2 = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    let there = match t.facts.cgroup {
+        Cgroup::V2 => v2.split_whitespace().any(|word| word == controller),
+        Cgroup::V1 => {
+            cgroups.lines().any(|line| line.starts_with(controller))
+                && Path::new("/sys/fs/cgroup").join(controller).exists()
+        }
+        Cgroup::Absent => false,
+    };
+    if !there {
+        cannot(format!("no cgroup controller {controller} here"));
+    }
+}
+
+/// The smallest program there is: an ELF file whose one page calls exit(0).
+fn smallest() -> Vec<u8> {
+    #[cfg(target_arch = "x86_64")]
+    const MACHINE: (u16, &[u8]) = (62, &[0x31, 0xff, 0xb8, 0x3c, 0, 0, 0, 0x0f, 0x05]);
+    #[cfg(target_arch = "aarch64")]
+    const MACHINE: (u16, &[u8]) = (
+        183,
+        &[0, 0, 0x80, 0xd2, 0xa8, 0x0b, 0x80, 0xd2, 1, 0, 0, 0xd4],
+    );
+    const BASE: u64 = 0x40_0000;
+    let (machine, code) = MACHINE;
+    let size = 120 + code.len() as u64;
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
+    file.extend(machine.to_le_bytes());
+    file.extend(1_u32.to_le_bytes());
+    for word in [BASE + 120, 64, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend([0; 4]);
+    for half in [64_u16, 56, 1, 0, 0, 0] {
+        file.extend(half.to_le_bytes());
+    }
+    // PT_LOAD, readable and executable.
+    file.extend(1_u32.to_le_bytes());
+    file.extend(5_u32.to_le_bytes());
+    for word in [0, BASE, BASE, size, size, 0x1000] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(code);
+    file
+}
+
+/// What `ocilet spec` writes, with that program.
+fn default(t: &T) -> Bundle<'_> {
+    let mut bundle = t.bundle();
+    let program = bundle.rootfs().join("bin/true");
+    fs::write(&program, smallest()).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    t.bare(&["spec", "-b", &bundle.dir.to_string_lossy()])
+        .run()
+        .ok();
+    let text = fs::read(bundle.dir.join("config.json")).unwrap();
+    bundle.config = serde_json::from_slice(&text).unwrap();
+    bundle.edit(|c| {
+        c["process"]["terminal"] = json!(false);
+        c["process"]["args"] = json!(["/bin/true"]);
+    })
+}
+
+fn limit(bundle: Bundle<'_>, kib: u64) -> Bundle<'_> {
+    bundle.edit(|c| c["linux"]["resources"]["memory"] = json!({"limit": kib << 10}))
+}
+
+fn memory_of_a_container(t: &T) {
+    if t.foreign() {
+        return;
+    }
+    need(t, "memory");
+    for flags in [&[][..], &["--seccomp-default"]] {
+        let bundle = limit(default(t), CONTAINER);
+        let good = (0..10).filter(|_| bundle.run_with(flags).code() == 0);
+        let good = good.count();
+        assert!(good >= 5, "{good} of 10 have run in {CONTAINER} KiB");
+        let bundle = limit(default(t), ALWAYS);
+        for _ in 0..3 {
+            assert_eq!(bundle.run_with(flags).ok().stderr, "");
+        }
+        // With less it is said how much it takes: by an error, or where the program has begun by a warning.
+        for kib in [40, 80] {
+            let out = limit(default(t), kib).run_with(flags);
+            assert!([1, 137].contains(&out.code()), "{kib}: {}", out.code());
+            assert!(out.stderr.contains("160 KiB"), "{kib}: {}", out.stderr);
+        }
+    }
+}
+
+/// A cgroup of its own for the runtime, removed with what it left there.
+struct Room(PathBuf);
+
+impl Room {
+    fn new(t: &T, kib: u64) -> Self {
+        let name = format!("{}-room{}", t.tag, t.next());
+        let (dir, file) = if t.facts.cgroup == Cgroup::V2 {
+            (Path::new("/sys/fs/cgroup").join(name), "memory.max")
+        } else {
+            let own = witness::cgroup_of("self")["memory"].clone();
+            let root = format!("/sys/fs/cgroup/memory{}", own.trim_end_matches('/'));
+            (Path::new(&root).join(name), "memory.limit_in_bytes")
+        };
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join(file), (kib << 10).to_string()).unwrap();
+        let room = Self(dir);
+        if t.facts.cgroup == Cgroup::V2 {
+            // The container becomes a sibling of the runtime's cgroup, both below the limit.
+            fs::write(room.0.join("cgroup.subtree_control"), "+memory +pids").unwrap();
+            fs::create_dir(room.0.join("runtime")).unwrap();
+        }
+        room
+    }
+
+    /// The file that takes the runtime.
+    fn door(&self) -> PathBuf {
+        let inner = self.0.join("runtime/cgroup.procs");
+        if inner.exists() {
+            inner
+        } else {
+            self.0.join("tasks")
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(self.0.join("runtime"));
+        let dir = self.0.clone();
+        wait_for("an empty cgroup", || fs::remove_dir(&dir).is_ok());
+    }
+}
+
+fn memory_of_the_runtime(t: &T) {
+    if t.foreign() {
+        return;
+    }
+    need(t, "memory");
+    for flags in [&[][..], &["--seccomp-default"]] {
+        let bundle = default(t);
+        for _ in 0..3 {
+            let room = Room::new(t, RUNTIME);
+            let mut door = fs::OpenOptions::new()
+                .write(true)
+                .open(room.door())
+                .unwrap();
+            let call = bundle.run_cmd(flags).1;
+            call.before_exec(move || door.write_all(b"0")).run().ok();
+        }
+    }
+}
+
+/// A container whose processes go on forking when they are a thousand.
+fn bomb(t: &T, edit: impl FnOnce(&mut Value)) {
+    need(t, "pids");
+    let c = t
+        .bundle()
+        .edit(|c| c["linux"]["resources"] = json!({"pids": {"limit": 1000}}))
+        .edit(edit)
+        .probe(&["bomb"])
+        .detach();
+    let dirs = witness::cgroups(&c.id);
+    let mut current = dirs.iter().map(|dir| dir.join("pids.current"));
+    let current = current.find(|file| file.exists()).unwrap();
+    wait_for("a thousand tasks", || {
+        fs::read_to_string(&current).is_ok_and(|text| text.trim() == "1000")
+    });
+    c.delete_force();
+    assert_eq!(witness::cgroups(&c.id), Vec::<PathBuf>::new());
+    while kernel::wait(-1, libc::WNOHANG).is_some() {}
+    wait_for("the end of all", || {
+        while kernel::wait(-1, libc::WNOHANG).is_some() {}
+        witness::descendants(std::process::id().cast_signed()).is_empty()
+    });
+}
+
+fn fork_bomb(t: &T) {
+    bomb(t, |_| ());
+}
+
+/// There the end of the first process is not the end of the others.
+fn fork_bomb_in_the_hosts_pid_namespace(t: &T) {
+    bomb(t, |c| {
+        let list = c["linux"]["namespaces"].as_array_mut().unwrap();
+        list.retain(|entry| entry["type"] != "pid");
+    });
+}
