@@ -26,6 +26,8 @@ pub struct Joining<'j> {
     pub record: Stored<'j>,
     /// `--process`.
     pub process: Option<&'static CStr>,
+    /// `--rootless`, or what we are.
+    pub rootless: bool,
     /// What the command line adds.
     pub extra: Extra<'j>,
 }
@@ -82,6 +84,7 @@ fn make(joining: Joining<'_>, plan: &mut Plan, scene: &mut Scene) -> Result<(), 
         bundle: joining.record.bundle(),
         no_new_keyring: !joining.record.own_keyring(),
         seccomp_default: joining.record.builtin_filter(),
+        rootless: joining.rootless,
         ..Request::default()
     };
     let config = Source {

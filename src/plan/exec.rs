@@ -10,6 +10,7 @@ use super::draft::Draft;
 use super::environment::Seen;
 use super::make::{Request, Source};
 use super::process::{self, Extra};
+use super::route::NamespaceKind;
 use super::seccomp;
 use crate::error::Fault;
 use crate::seccomp::Scratch;
@@ -58,6 +59,7 @@ fn fill(
         for entry in linux.namespaces.of(&config.pools.namespaces) {
             namespaces.new = namespaces.new.with(entry.kind);
         }
+        namespaces.aided = namespaces.own(NamespaceKind::User) && !request.rootless;
         if source.config.linux.is_none() {
             process::machine(linux, config.doc, &mut draft.plan.process)?;
         }

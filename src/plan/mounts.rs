@@ -236,8 +236,7 @@ fn one(draft: &mut Draft<'_>, entry: &config::Mount) -> Result<(), Fault> {
         mount.kind = Kind::Bind;
         let text = given.ok_or(rule(Rule::BindNeedsSource, at))?;
         mount.source = draft.host_path(text);
-        let closed = draft.plan.namespaces.own(NamespaceKind::User) && !draft.request.rootless;
-        draft.plan.root.asks |= closed || mount.id_map.is_some();
+        draft.plan.root.asks |= draft.plan.namespaces.aided || mount.id_map.is_some();
     } else if kind.is_empty() {
         return Err(rule(Rule::MountNeedsType, at));
     } else if kind.is(doc, b"bind") {

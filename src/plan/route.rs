@@ -80,6 +80,8 @@ pub struct Namespaces {
     pub time_offsets: Str,
     /// For `uid_map` and `gid_map` of a new user namespace.
     pub mappings: [Mappings; 2],
+    /// The parent has rights over the host that a process in the user namespace does not have.
+    pub aided: bool,
 }
 
 impl Namespaces {
@@ -92,6 +94,7 @@ impl Namespaces {
             joins: Vec::new(),
             time_offsets: Str::EMPTY,
             mappings: [Mappings::NONE; 2],
+            aided: false,
         }
     }
 
@@ -149,6 +152,7 @@ pub fn make(draft: &mut Draft<'_>, linux: &Linux) {
         let _ = namespaces.joins.push(join);
     }
     namespaces.route = route(namespaces.new, joined);
+    namespaces.aided = namespaces.own(NamespaceKind::User) && !draft.request.rootless;
     if namespaces.new.has(NamespaceKind::User) {
         let uids = mappings(draft, linux.uid_mappings);
         let gids = mappings(draft, linux.gid_mappings);

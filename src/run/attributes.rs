@@ -20,21 +20,8 @@ pub(super) fn privileged(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
     if !plan.namespaces.own(NamespaceKind::User) {
         oom_score(plan, procfs)?;
     }
-    if let Some(scheduler) = &process.scheduler {
-        sched::set_scheduler(&sched::SchedAttr {
-            size: 48,
-            policy: u32::from(scheduler.policy),
-            flags: scheduler.flags,
-            nice: scheduler.nice,
-            priority: scheduler.priority,
-            runtime: scheduler.runtime,
-            deadline: scheduler.deadline,
-            period: scheduler.period,
-        })
-        .step_at(Step::SetScheduler, At::Byte(scheduler.at))?;
-    }
-    if let Some((class, level)) = process.io_priority {
-        sched::set_io_priority(class, level).step(Step::SetIoPriority)?;
+    if !plan.namespaces.aided {
+        priorities(plan, 0)?;
     }
     if let Some(persona) = process.personality {
         sched::set_personality(persona).step(Step::SetPersonality)?;
@@ -43,6 +30,38 @@ pub(super) fn privileged(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
         sched::set_memory_policy(*mode, nodes).step(Step::SetMemoryPolicy)?;
     }
     default_signals(procfs)
+}
+
+/// What only rights over the host allow, for a process that has entered a user namespace: by the parent.
+pub(super) fn from_outside(plan: &Plan, pid: u32) -> Result<(), Fault> {
+    if plan.namespaces.aided {
+        priorities(plan, pid)
+    } else {
+        Ok(())
+    }
+}
+
+/// How a process, 0 for the caller, is scheduled: it leads a group, and is alone in it.
+fn priorities(plan: &Plan, pid: u32) -> Result<(), Fault> {
+    let process = &plan.process;
+    if let Some(scheduler) = &process.scheduler {
+        let attributes = sched::SchedAttr {
+            size: 48,
+            policy: u32::from(scheduler.policy),
+            flags: scheduler.flags,
+            nice: scheduler.nice,
+            priority: scheduler.priority,
+            runtime: scheduler.runtime,
+            deadline: scheduler.deadline,
+            period: scheduler.period,
+        };
+        sched::set_scheduler(pid, &attributes)
+            .step_at(Step::SetScheduler, At::Byte(scheduler.at))?;
+    }
+    if let Some((class, level)) = process.io_priority {
+        sched::set_io_priority(pid, class, level).step(Step::SetIoPriority)?;
+    }
+    Ok(())
 }
 
 /// What takes rights over the host, and is inherited: by the process that enters a user namespace, before that.

@@ -21,7 +21,7 @@ use super::enter::{self, Target};
 use super::init::{Inheritance, Joins};
 use super::parent::kill;
 use super::wire::{Msg, Wire};
-use super::{confine, listener, middle, start, supervise};
+use super::{attributes, confine, listener, middle, start, supervise};
 use crate::cgroup;
 use crate::error::{At, Context, Errno, Fault, Step};
 use crate::plan::Plan;
@@ -115,6 +115,7 @@ fn bring_up(
     };
     wire.expect(Msg::Ready, &mut warn)?;
     let (pid, number) = (init.number(), order.init.pid());
+    attributes::from_outside(order.plan, pid)?;
     let notice = listener::notice(order.plan, order.annotations, order.status, pid, number)?;
     let receiver = listener::connect(notice)?;
     let handle = init.fd.as_ref().map(AsFd::as_fd);

@@ -228,6 +228,7 @@ fn bring_up(
         return Ok((None, None));
     };
     let pid = init.number();
+    super::attributes::from_outside(plan, pid)?;
     let notice = listener::notice(plan, order.annotations, "created", pid, pid)?;
     let (receiver, supervisor) = match order.purpose {
         Purpose::Create => (None, None),

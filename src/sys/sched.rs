@@ -31,25 +31,32 @@ pub struct SchedAttr {
     pub period: u64,
 }
 
-/// `int sched_setattr(0, struct sched_attr *, 0)`, man 2 sched_setattr (kernel 3.14).
+/// `int sched_setattr(pid, struct sched_attr *, 0)`, man 2 sched_setattr (kernel 3.14); 0 is the caller.
 ///
 /// # Errors
 ///
 /// EPERM without CAP_SYS_NICE, EINVAL for a mixture the policy does not take, EBUSY without bandwidth for DEADLINE.
-pub fn set_scheduler(attr: &SchedAttr) -> Result<(), Errno> {
+pub fn set_scheduler(pid: u32, attr: &SchedAttr) -> Result<(), Errno> {
     // SAFETY: the struct starts with its own size, which the kernel honours.
-    done(unsafe { raw_syscall!(Sysno::sched_setattr, 0, core::ptr::from_ref(attr), 0) })
+    done(unsafe { raw_syscall!(Sysno::sched_setattr, pid, core::ptr::from_ref(attr), 0) })
 }
 
-/// `ioprio_set(IOPRIO_WHO_PGRP, 0, class << 13 | level)`, man 2 ioprio_set.
+/// `ioprio_set(IOPRIO_WHO_PGRP, group, class << 13 | level)`, man 2 ioprio_set; 0 is the group of the caller.
 ///
 /// # Errors
 ///
 /// EPERM: the real-time class needs CAP_SYS_ADMIN or CAP_SYS_NICE; ENOSYS without CONFIG_BLOCK.
-pub fn set_io_priority(class: u32, level: u32) -> Result<(), Errno> {
+pub fn set_io_priority(group: u32, class: u32, level: u32) -> Result<(), Errno> {
     const IOPRIO_WHO_PGRP: usize = 2;
     // SAFETY: numbers only.
-    done(unsafe { raw_syscall!(Sysno::ioprio_set, IOPRIO_WHO_PGRP, 0, (class << 13) | level) })
+    done(unsafe {
+        raw_syscall!(
+            Sysno::ioprio_set,
+            IOPRIO_WHO_PGRP,
+            group,
+            (class << 13) | level
+        )
+    })
 }
 
 /// `int personality(unsigned long persona)`, man 2 personality.

@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     case!(sysfs_without_a_network),
     case!(with_time_and_hooks),
     case!(limits_and_oom_score),
+    case!(priorities_of_the_host),
     case!(closed_directories_above),
     case!(terminal_of_a_mapped_user),
     case!(wrong_mappings),
@@ -598,4 +599,43 @@ fn exec_into_it(t: &T) {
     let out = exec(&[], &words);
     assert_eq!(out.lines()[1]["uid"], 0, "{out:?}");
     assert!(out.stdout.ends_with("99\n"), "{out:?}");
+}
+
+/// It takes rights of the host, which nobody has inside.
+fn priorities_of_the_host(t: &T) {
+    let report = |scheduler: &Value| {
+        let bundle = bundle(t).edit(|c| {
+            c["process"]["scheduler"] = scheduler.clone();
+            c["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_RT", "priority": 3});
+        });
+        bundle.run().ok().json()["sched"].clone()
+    };
+    let seen = report(&json!({"policy": "SCHED_OTHER", "nice": -7}));
+    assert_eq!(seen["nice"], -7);
+    assert_eq!(seen["ioprio"], json!([1, 3]));
+    let seen = report(&json!({"policy": "SCHED_BATCH", "flags": ["SCHED_FLAG_RESET_ON_FORK"]}));
+    assert_eq!((&seen["policy"], &seen["flags"]), (&json!(3), &json!(1)));
+    // As `exec` has it.
+    let bundle = bundle(t)
+        .edit(|c| {
+            c["process"]["scheduler"] = json!({"policy": "SCHED_OTHER", "nice": -3});
+            c["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_RT", "priority": 5});
+        })
+        .probe(&["sleep"]);
+    let container = bundle.detach();
+    let seen = container.exec_report(&[])["sched"].clone();
+    assert_eq!(seen["nice"], -3);
+    assert_eq!(seen["ioprio"], json!([1, 5]));
+    // Who has no such rights does it with his own.
+    let user = User::new(t, 1000);
+    let bundle = user.bundle(&user.single());
+    let bundle = bundle.edit(|c| {
+        c["process"]["scheduler"] = json!({"policy": "SCHED_OTHER", "nice": 4});
+        c["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 6});
+    });
+    let seen = user.run(&bundle).ok().json()["sched"].clone();
+    assert_eq!(seen["nice"], 4);
+    assert_eq!(seen["ioprio"], json!([2, 6]));
+    let bundle = bundle.edit(|c| c["process"]["scheduler"]["nice"] = json!(-4));
+    user.run(&bundle).fails(&["scheduling policy", "eperm"]);
 }
