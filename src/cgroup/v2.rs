@@ -77,7 +77,8 @@ pub(super) fn delegate(dir: BorrowedFd<'_>, owner: u32) -> Result<(), Errno> {
     let owner = Some(Uid::from_raw(owner));
     for name in [&b"."[..]].into_iter().chain(words(names)) {
         match chownat(dir, name, owner, None, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(()) | Err(Errno::NOENT) => {}
+            // Who may not give it away keeps it.
+            Ok(()) | Err(Errno::NOENT | Errno::PERM) => {}
             Err(errno) => return Err(errno),
         }
     }

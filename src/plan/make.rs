@@ -8,7 +8,7 @@ use super::process::Extra;
 use super::service::Service;
 use super::{Plan, cgroup, hooks, mounts, process, rdt, route, seccomp};
 use crate::cgroup::{Layout, Manager, Mode, Policy};
-use crate::config::{self, Config, Linux, NamespaceKind, Pools, Text};
+use crate::config::{self, Config, IdMapping, Linux, NamespaceKind, Pools, Text};
 use crate::error::{At, Fault, Rule, Step};
 use crate::seccomp::Scratch;
 
@@ -120,8 +120,8 @@ fn fill(
     seccomp::fill(draft, scratch)
 }
 
-/// Who the cgroup is given to: the user of the process, where that has a cgroup namespace of its own and may write to a
-/// mount of v2.
+/// Who on the host the cgroup is given to: the user of the process, where that has a new cgroup namespace and may write
+/// to a mount of v2. Nobody, where that is the caller, or who it is has not been told (a user namespace that is joined).
 fn owner(draft: &Draft<'_>) -> Option<u32> {
     let Source { config, pools, doc } = draft.source;
     let writable = |mount: &config::Mount| {
@@ -130,9 +130,18 @@ fn owner(draft: &Draft<'_>) -> Option<u32> {
         let place = mount.destination.is(doc, b"/sys/fs/cgroup");
         kind && place && !options.iter().any(|option| option.is(doc, b"ro"))
     };
-    let own = draft.plan.namespaces.own(NamespaceKind::Cgroup);
-    let uid = config.process?.user.uid;
-    let given = own && draft.plan.cgroup.mode == Mode::V2 && uid != 0;
+    let namespaces = &draft.plan.namespaces;
+    let mut uid = config.process?.user.uid;
+    if namespaces.own(NamespaceKind::User) {
+        let mappings = config.linux?.uid_mappings.of(&pools.id_mappings);
+        let mapped = |one: &IdMapping| {
+            let place = uid.checked_sub(one.container)?;
+            (place < one.size).then_some(one.host + place)
+        };
+        uid = mappings.iter().find_map(mapped)?;
+    }
+    let new = namespaces.new.has(NamespaceKind::Cgroup);
+    let given = new && draft.plan.cgroup.mode == Mode::V2 && uid != draft.request.uid;
     let mounts = config.mounts.of(&pools.mounts);
     (given && mounts.iter().any(writable)).then_some(uid)
 }

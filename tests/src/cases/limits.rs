@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::users;
 use crate::bundle::{Bundle, Container};
 use crate::case::{Case, cannot, case};
 use crate::facts::Cgroup;
@@ -718,17 +719,15 @@ fn threaded_cgroup(t: &T) {
 }
 
 /// The user of the process gets the v2 cgroup exactly where it may use it.
-fn ownership(t: &T) {
+fn ownership<'t>(t: &'t T) {
     if t.facts.cgroup != Cgroup::V2 || t.foreign() {
         cannot("cgroup v2 only");
     }
-    let owner = |own: bool, options: &[&str]| {
+    let owner = |bundle: Bundle<'_>, own: bool, options: &[&str]| {
         use std::os::unix::fs::MetadataExt as _;
-        let mut bundle = t
-            .bundle()
+        let mut bundle = bundle
             .mount("/sys", "sysfs", "sysfs", &["ro"])
             .mount("/sys/fs/cgroup", "cgroup", "cgroup", options)
-            .edit(|c| c["process"]["user"] = json!({"uid": 1000, "gid": 1000}))
             .probe(&["sleep"]);
         if own {
             bundle = bundle.namespace("cgroup", None);
@@ -743,7 +742,22 @@ fn ownership(t: &T) {
         ]
         .map(uid)
     };
-    assert_eq!(owner(true, &["rw"]), [1000, 1000, 1000, 0]);
-    assert_eq!(owner(true, &["ro"]), [0; 4]);
-    assert_eq!(owner(false, &["rw"]), [0; 4]);
+    let user = |bundle: Bundle<'t>| {
+        bundle.edit(|c| c["process"]["user"] = json!({"uid": 1000, "gid": 1000}))
+    };
+    assert_eq!(
+        owner(user(t.bundle()), true, &["rw"]),
+        [1000, 1000, 1000, 0]
+    );
+    assert_eq!(owner(user(t.bundle()), true, &["ro"]), [0; 4]);
+    assert_eq!(owner(user(t.bundle()), false, &["rw"]), [0; 4]);
+    assert_eq!(owner(t.bundle(), true, &["rw"]), [0; 4]);
+    // In a user namespace it is who he is on the host.
+    let first = users::FIRST;
+    let root = users::bundle(t);
+    assert_eq!(owner(root, true, &["rw"]), [first, first, first, 0]);
+    let other = first + 1000;
+    let seen = owner(user(users::bundle(t)), true, &["rw"]);
+    assert_eq!(seen, [other, other, other, 0]);
+    assert_eq!(owner(users::bundle(t), true, &["ro"]), [0; 4]);
 }

@@ -34,9 +34,11 @@ pub const CASES: &[Case] = &[
     case!(groups_of_an_ordinary_user),
     case!(inside_a_user_namespace),
     case!(flag_rootless),
+    case!(delegated_cgroup),
+    case!(cgroup_of_a_mapped_user),
 ];
 
-const FIRST: u32 = 100_000;
+pub(super) const FIRST: u32 = 100_000;
 
 pub(super) fn need(t: &T) {
     t.facts.need_path("/proc/self/ns/user", "user namespaces");
@@ -638,4 +640,138 @@ fn priorities_of_the_host(t: &T) {
     assert_eq!(seen["ioprio"], json!([2, 6]));
     let bundle = bundle.edit(|c| c["process"]["scheduler"]["nice"] = json!(-4));
     user.run(&bundle).fails(&["scheduling policy", "eperm"]);
+}
+
+/// A directory of a v2 hierarchy that is another user's, with this process' own in it.
+struct Delegated {
+    dir: PathBuf,
+    session: PathBuf,
+}
+
+impl Delegated {
+    fn new(t: &T, id: u32) -> Self {
+        if t.facts.cgroup != crate::facts::Cgroup::V2 {
+            cannot("cgroup v2 only");
+        }
+        let dir = PathBuf::from(format!("/sys/fs/cgroup/{}d", t.tag));
+        let session = dir.join("session");
+        fs::create_dir_all(&session).unwrap();
+        // As far as there are any.
+        for name in ["pids", "memory"] {
+            let control = "/sys/fs/cgroup/cgroup.subtree_control";
+            let _ = fs::write(control, format!("+{name}"));
+        }
+        let files = [
+            "",
+            "cgroup.procs",
+            "cgroup.subtree_control",
+            "cgroup.threads",
+        ];
+        for place in [&dir, &session] {
+            for file in files {
+                chown(place.join(file), Some(id), Some(id)).unwrap();
+            }
+        }
+        Self { dir, session }
+    }
+
+    /// A call of the user from inside.
+    fn cmd(&self, user: &User<'_>, args: &[&str]) -> Cmd {
+        let procs = kernel::c(self.session.join("cgroup.procs"));
+        let id = user.id;
+        Cmd::new(user.t, &user.ocilet, args)
+            .env("XDG_RUNTIME_DIR", &user.root.to_string_lossy())
+            .before_exec(move || {
+                // SAFETY: a C string, and bytes with their length.
+                unsafe {
+                    let fd = check(libc::open(procs.as_ptr(), libc::O_WRONLY))? as i32;
+                    check(libc::write(fd, c"0".as_ptr().cast(), 1) as i64)?;
+                    libc::close(fd);
+                }
+                Ok(())
+            })
+            .filtered(user.t.filter.clone())
+            .before_exec(move || become_user(id))
+    }
+}
+
+impl Drop for Delegated {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.session);
+        let _ = fs::remove_dir(&self.dir);
+    }
+}
+
+/// What systemd does for the sessions of users.
+fn delegated_cgroup(t: &T) {
+    let user = User::new(t, 1000);
+    let place = Delegated::new(t, 1000);
+    let bundle = user
+        .bundle(&user.single())
+        .namespace("cgroup", None)
+        .mount("/sys/fs/cgroup", "cgroup", "cgroup", &["rw"])
+        .probe(&["mkdir", "/sys/fs/cgroup/below", "--", "sleep"]);
+    let limited = fs::read_to_string(place.dir.join("cgroup.controllers"));
+    let limited = limited.unwrap().contains("pids");
+    let bundle = bundle.edit(|c| {
+        if limited {
+            c["linux"]["resources"] = json!({"pids": {"limit": 20}});
+        }
+    });
+    bundle.write();
+    let (dir, id) = (bundle.dir.to_string_lossy().into_owned(), t.id());
+    let call = |words: &[&str]| place.cmd(&user, words).run();
+    let create = place.cmd(&user, &["create", "--bundle", &dir, &id]).spawn();
+    let out = create.out.clone();
+    create.wait().ok();
+    let own = place.dir.join(&id);
+    assert_eq!(fs::metadata(&own).unwrap().uid(), 1000);
+    if limited {
+        assert_eq!(fs::read_to_string(own.join("pids.max")).unwrap(), "20\n");
+    }
+    call(&["start", &id]).ok();
+    let said = || fs::read_to_string(&out).unwrap_or_default();
+    crate::runtime::wait_for("the program", || said().contains('}'));
+    assert!(said().contains("\"ok\":true"), "{}", said());
+    assert_eq!(fs::metadata(own.join("below")).unwrap().uid(), 1000);
+    let exec = call(&["exec", &id, "/bin/probe", "report"]).ok().json();
+    // Beside v1 there are more lines.
+    assert!(exec["cgroup"].as_str().unwrap().ends_with("0::/"), "{exec}");
+    call(&["pause", &id]).ok();
+    let frozen = fs::read_to_string(own.join("cgroup.events")).unwrap();
+    assert!(frozen.contains("frozen 1"), "{frozen}");
+    call(&["resume", &id]).ok();
+    call(&["delete", "--force", &id]).ok();
+    assert!(!own.exists());
+    // A path that he names is made below what is his, or not at all.
+    let bundle = bundle.edit(|c| c["linux"]["cgroupsPath"] = json!("/elsewhere"));
+    bundle.write();
+    call(&["create", "--bundle", &dir, &t.id()]).fails(&["make the cgroup", "eacces"]);
+}
+
+/// Root of the container may make cgroups of its own below the one that it sees.
+fn cgroup_of_a_mapped_user(t: &T) {
+    if t.facts.cgroup != crate::facts::Cgroup::V2 {
+        cannot("cgroup v2 only");
+    }
+    let bundle = bundle(t)
+        .namespace("cgroup", None)
+        .mount("/sys/fs/cgroup", "cgroup", "cgroup", &["rw"])
+        .probe(&[
+            "mkdir",
+            "/sys/fs/cgroup/below",
+            "--",
+            "write",
+            "/sys/fs/cgroup/below/cgroup.procs",
+            "0",
+            "--",
+            "report",
+        ]);
+    let lines = bundle.run().ok().lines();
+    assert_eq!(
+        (&lines[0]["ok"], &lines[1]["ok"]),
+        (&json!(true), &json!(true))
+    );
+    let seen = lines[2]["cgroup"].as_str().unwrap();
+    assert!(seen.ends_with("0::/below"), "{seen}");
 }
