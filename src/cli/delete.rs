@@ -73,7 +73,10 @@ pub(super) fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
         cgroups.bus = cgroup::bus(call.args);
         cgroup::remove(cgroups)?;
     }
-    rdt::remove(&dir)?;
+    // After another boot the group of this name is another's.
+    if record.is_none_or(|record| record.boot() == boot) {
+        rdt::remove(&dir)?;
+    }
     dir.discard()?;
     if let Some(record) = record {
         poststop(call, record);

@@ -10,7 +10,7 @@ use super::layout::Layout;
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step, packed};
 use crate::say::Line;
 use crate::sys::path;
-use rustix::fs::{CWD, OFlags, statfs};
+use rustix::fs::{AtFlags, CWD, OFlags, statfs, unlinkat};
 use rustix::process::{getegid, geteuid};
 
 /// Stands for the caller's user and group in the template.
@@ -31,7 +31,11 @@ pub(super) fn spec(call: &Call) -> Result<i32, Fault> {
     let mut buffer = [0; 1024];
     let mut line = Line::to(crate::sys::AsFd::as_fd(&file), &mut buffer);
     layout(&mut line, call.parsed.is_on("rootless"), is_unified());
-    line.finish().step_at(Step::WriteSpec, at)?;
+    // Half of it is of no use, and would be in the way of the next try.
+    let written = line.finish().inspect_err(|_| {
+        let _ = unlinkat(&bundle, c"config.json", AtFlags::empty());
+    });
+    written.step_at(Step::WriteSpec, at)?;
     Ok(0)
 }
 

@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     case!(features_document),
     case!(completion_for_shells),
     case!(spec_writes_a_config),
+    case!(spec_on_a_full_disk),
     case!(spec_rootless),
     case!(spec_config_runs),
     case!(state_root_is_private),
@@ -409,6 +410,22 @@ fn spec_writes_a_config(t: &T) {
     fs::create_dir(&here).unwrap();
     t.bare(&["spec"]).cwd(&here).run().ok();
     assert_eq!(fs::read_to_string(here.join("config.json")).unwrap(), text);
+}
+
+/// Nothing is left that would be in the way of the next try.
+fn spec_on_a_full_disk(t: &T) {
+    let dir = t.path("full");
+    fs::create_dir(&dir).unwrap();
+    crate::kernel::mount("full", &dir, "tmpfs", 0, "size=4096").unwrap();
+    fs::write(dir.join("filler"), [0; 4096]).unwrap();
+    let spec = t.bare(&["spec"]).cwd(&dir).run();
+    spec.fails(&["no space left"]);
+    let names: Vec<_> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|it| it.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["filler"]);
+    crate::kernel::unmount(&dir).unwrap();
 }
 
 fn spec_rootless(t: &T) {
