@@ -46,7 +46,7 @@ fn priorities(plan: &Plan, pid: u32) -> Result<(), Fault> {
     let process = &plan.process;
     if let Some(scheduler) = &process.scheduler {
         let attributes = sched::SchedAttr {
-            size: 48,
+            size: 56,
             policy: u32::from(scheduler.policy),
             flags: scheduler.flags,
             nice: scheduler.nice,
@@ -54,6 +54,7 @@ fn priorities(plan: &Plan, pid: u32) -> Result<(), Fault> {
             runtime: scheduler.runtime,
             deadline: scheduler.deadline,
             period: scheduler.period,
+            util: [0; 2],
         };
         sched::set_scheduler(pid, &attributes)
             .step_at(Step::SetScheduler, At::Byte(scheduler.at))?;

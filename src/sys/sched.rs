@@ -9,11 +9,11 @@ use syscalls::{Sysno, raw_syscall};
 
 use super::{Errno, done};
 
-/// `struct sched_attr`, version 0 with utilisation clamps left out (48 bytes, kernel 3.14), linux/sched/types.h.
+/// `struct sched_attr`, version 1 (56 bytes, kernel 5.3; an older one takes zeros at the end), linux/sched/types.h.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SchedAttr {
-    /// Size of this struct: 48.
+    /// Size of this struct: 56.
     pub size: u32,
     /// SCHED_*.
     pub policy: u32,
@@ -29,6 +29,8 @@ pub struct SchedAttr {
     pub deadline: u64,
     /// For DEADLINE, in ns.
     pub period: u64,
+    /// What the SCHED_FLAG_UTIL_CLAMP flags set, which nobody can ask for anything but 0.
+    pub util: [u32; 2],
 }
 
 /// `int sched_setattr(pid, struct sched_attr *, 0)`, man 2 sched_setattr (kernel 3.14); 0 is the caller.

@@ -95,6 +95,27 @@ pub fn tool(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// Major and minor number of a disk of the machine.
+pub fn disk() -> Option<(u32, u32)> {
+    find_disk(|_| true)
+}
+
+/// The same, of one whose I/O scheduler knows weights.
+pub fn disk_with_bfq() -> Option<(u32, u32)> {
+    find_disk(|scheduler| scheduler.contains("[bfq]"))
+}
+
+fn find_disk(fits: impl Fn(&str) -> bool) -> Option<(u32, u32)> {
+    let disks = fs::read_dir("/sys/block").ok()?.flatten();
+    disks.map(|entry| entry.path()).find_map(|disk| {
+        let scheduler = fs::read_to_string(disk.join("queue/scheduler")).unwrap_or_default();
+        let numbers = fs::read_to_string(disk.join("dev")).ok()?;
+        let (major, minor) = numbers.trim().split_once(':')?;
+        let numbers = (major.parse().ok()?, minor.parse().ok()?);
+        fits(&scheduler).then_some(numbers)
+    })
+}
+
 fn cgroup() -> Cgroup {
     let mounts = witness::mountinfo("self").unwrap_or_default();
     let root = mounts

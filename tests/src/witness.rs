@@ -178,3 +178,11 @@ pub fn cgroup_of(pid: impl std::fmt::Display) -> BTreeMap<String, String> {
         })
         .collect()
 }
+
+/// What a pidfd stands for.
+pub fn pid_of(pidfd: &impl std::os::fd::AsRawFd) -> String {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()));
+    let info = info.expect("an own descriptor");
+    let line = info.lines().find_map(|line| line.strip_prefix("Pid:"));
+    line.expect("a pidfd").trim().to_owned()
+}

@@ -466,7 +466,10 @@ fn devices_allowed(t: &T) {
     assert_eq!(lines[5]["errno"], "EPERM", "{}", out.stdout);
     // Everything, as privileged containers ask for it.
     let out = attempt(
-        with_rules(t, Some(json!([{"allow": true, "access": "rwm"}]))),
+        with_rules(
+            t,
+            Some(json!([{"allow": true, "type": "a", "access": "rwm"}])),
+        ),
         &[
             "mknod", "/tmp/a", "b", "8", "250", "--", "open", "/tmp/a", "--", "mknod", "/tmp/b",
             "c", "1", "11", "--", "open", "/tmp/b",

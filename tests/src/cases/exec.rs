@@ -800,13 +800,6 @@ fn pid_file(t: &T) {
     assert_eq!(running.wait().code(), 7);
 }
 
-/// What a pidfd stands for.
-fn number_of(pidfd: &impl std::os::fd::AsRawFd) -> String {
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).unwrap();
-    let line = info.lines().find_map(|line| line.strip_prefix("Pid:"));
-    line.expect("a pidfd").trim().to_owned()
-}
-
 fn pidfd_socket(t: &T) {
     t.facts.need_kernel(5, 3, "pidfd_open");
     if t.ocilet.ends_with("crun") {
@@ -820,13 +813,13 @@ fn pidfd_socket(t: &T) {
         .create_with(&["--pidfd-socket", &path]);
     let (payload, fd) = socket.descriptor();
     assert_eq!(payload, b"standard");
-    assert_eq!(number_of(&fd), c.pid().to_string());
+    assert_eq!(witness::pid_of(&fd), c.pid().to_string());
     let socket = ConsoleSocket::new(t);
     let path = socket.path.to_string_lossy();
     let sleeper = Sleeper::new(&c, &["--pidfd-socket", &path]);
     let (payload, fd) = socket.descriptor();
     assert_eq!(payload, b"setns");
-    assert_eq!(number_of(&fd), sleeper.0.to_string());
+    assert_eq!(witness::pid_of(&fd), sleeper.0.to_string());
     c.exec(&["--pidfd-socket", "/missing"], &["sleep"])
         .fails_with(failed(t), &[]);
 }

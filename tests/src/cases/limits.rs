@@ -37,14 +37,14 @@ pub const CASES: &[Case] = &[
     case!(ownership),
 ];
 
-fn limited(t: &T, resources: Value) -> Bundle<'_> {
+pub(super) fn limited(t: &T, resources: Value) -> Bundle<'_> {
     t.bundle()
         .edit(|c| c["linux"]["resources"] = resources)
         .probe(&["sleep"])
 }
 
 /// Where the container's cgroup has this file; `None` if no hierarchy here has it.
-fn place(c: &Container<'_>, file: &str) -> Option<PathBuf> {
+pub(super) fn place(c: &Container<'_>, file: &str) -> Option<PathBuf> {
     witness::cgroups(&c.id)
         .into_iter()
         // Beside v1 it has files of the same names.
@@ -53,13 +53,13 @@ fn place(c: &Container<'_>, file: &str) -> Option<PathBuf> {
         .find(|path| path.exists())
 }
 
-fn value(c: &Container<'_>, file: &str) -> String {
+pub(super) fn value(c: &Container<'_>, file: &str) -> String {
     let path = place(c, file).unwrap_or_else(|| panic!("no {file}"));
     fs::read_to_string(path).unwrap().trim().to_owned()
 }
 
 /// Whether new cgroups here have the files of a controller.
-fn has(t: &T, controller: &str) -> bool {
+pub(super) fn has(t: &T, controller: &str) -> bool {
     let root = "/sys/fs/cgroup";
     match t.facts.cgroup {
         Cgroup::Absent => cannot("no cgroup file system here"),
@@ -83,7 +83,7 @@ fn has(t: &T, controller: &str) -> bool {
     }
 }
 
-fn need(t: &T, controller: &str) {
+pub(super) fn need(t: &T, controller: &str) {
     if !has(t, controller) {
         cannot(format!("no cgroup controller {controller} here"));
     }
@@ -313,7 +313,7 @@ fn best_effort(t: &T) {
         return;
     }
     let resources = json!({
-        "rdma": {"none": {"hcaHandles": 1}},
+        "rdma": {"none": {"hcaHandles": 1, "hcaObjects": 2}},
         "pids": {"limit": 10},
         "hugepageLimits": [{"pageSize": "3KB", "limit": 0}],
     });
@@ -409,7 +409,7 @@ fn too_little_memory(t: &T) {
     );
 }
 
-fn update(t: &T, c: &Container<'_>, flags: &[&str]) -> crate::runtime::Out {
+pub(super) fn update(t: &T, c: &Container<'_>, flags: &[&str]) -> crate::runtime::Out {
     let mut words = vec!["update"];
     words.extend_from_slice(flags);
     words.push(&c.id);

@@ -3,8 +3,10 @@
 mod cgroups;
 mod cli;
 mod config;
+mod controllers;
 mod differ;
 mod exec;
+mod flags;
 mod floors;
 mod hooks;
 mod hostile;
@@ -32,6 +34,7 @@ use crate::case::Case;
 const GROUPS: &[(&str, &[Case])] = &[
     ("lifecycle", lifecycle::CASES),
     ("cli", cli::CASES),
+    ("flags", flags::CASES),
     ("process", process::CASES),
     ("exec", exec::CASES),
     ("wait", wait::CASES),
@@ -42,6 +45,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("cgroups", cgroups::CASES),
     ("limits", limits::CASES),
     ("floors", floors::CASES),
+    ("controllers", controllers::CASES),
     ("systemd", systemd::CASES),
     ("seccomp", seccomp::CASES),
     ("service", service::CASES),

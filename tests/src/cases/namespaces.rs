@@ -362,7 +362,7 @@ fn time_offsets(t: &T) {
         .namespace("time", None)
         .edit(|c| {
             c["linux"]["timeOffsets"] = json!({
-                "monotonic": {"secs": 86_400, "nanosecs": 5}, "boottime": {"secs": 1_000_000},
+                "monotonic": {"secs": 86_400, "nanosecs": 5}, "boottime": {"secs": 1_000_000, "nanosecs": 7},
             });
         })
         .probe(&["uptime", "--", "report"])
@@ -392,7 +392,7 @@ fn time_offsets(t: &T) {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
-    assert_eq!(text, "monotonic 86400 5 boottime 1000000 0");
+    assert_eq!(text, "monotonic 86400 5 boottime 1000000 7");
     // Without offsets; and negative ones within the time since boot.
     t.bundle()
         .namespace("time", None)

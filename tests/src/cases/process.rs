@@ -35,6 +35,8 @@ pub const CASES: &[Case] = &[
     case!(no_new_privileges),
     case!(oom_score_adj),
     case!(scheduler),
+    case!(scheduler_with_deadline),
+    case!(scheduler_clamps),
     case!(scheduler_that_is_invalid),
     case!(io_priority),
     case!(personality),
@@ -668,6 +670,64 @@ fn scheduler(t: &T) {
     assert_eq!(seen["policy"], 5);
     let seen = sched(json!({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_RESET_ON_FORK"]}));
     assert_eq!(seen["flags"], 1);
+    // What there was stays.
+    let flags = ["SCHED_FLAG_KEEP_POLICY", "SCHED_FLAG_KEEP_PARAMS"];
+    let seen = sched(json!({"policy": "SCHED_BATCH", "nice": 5, "flags": flags}));
+    let own = &t.report(|_| ())["sched"];
+    assert_eq!(
+        (&seen["policy"], &seen["nice"]),
+        (&own["policy"], &own["nice"])
+    );
+}
+
+/// Looked at from outside, since it may hardly run; without time of its own left it would get SIGXCPU.
+fn scheduler_with_deadline(t: &T) {
+    if t.foreign() {
+        return;
+    }
+    let value = json!({
+        "policy": "SCHED_DEADLINE", "runtime": 2_000_000, "deadline": 40_000_000, "period": 50_000_000,
+        "flags": ["SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_RECLAIM", "SCHED_FLAG_DL_OVERRUN"]
+    });
+    let bundle = t.bundle().edit(|c| c["process"]["scheduler"] = value);
+    if !kernel_has_deadlines() {
+        cannot("no deadlines for processes here");
+    }
+    let c = bundle.create();
+    let mut attr = [0_u64; 7];
+    // SAFETY: attr is as large as stated.
+    let result =
+        unsafe { libc::syscall(libc::SYS_sched_getattr, c.pid(), attr.as_mut_ptr(), 56, 0) };
+    assert_eq!(result, 0);
+    assert_eq!(attr[0] >> 32, 6, "the policy");
+    assert_eq!(attr[1], 1 | 2 | 4, "the flags");
+    assert_eq!(attr[3..6], [2_000_000, 40_000_000, 50_000_000]);
+}
+
+/// Whether a process of ours may have one: not on every CPU set, and not in every guest.
+fn kernel_has_deadlines() -> bool {
+    let child = std::thread::spawn(|| {
+        let attr = [6_u64 << 32 | 48, 0, 0, 2_000_000, 40_000_000, 50_000_000];
+        // SAFETY: attr starts with its size. It is for this thread alone.
+        unsafe { libc::syscall(libc::SYS_sched_setattr, 0, attr.as_ptr(), 0) == 0 }
+    });
+    child.join().unwrap_or(false)
+}
+
+/// Bounds without values are those that there are; not every kernel has such.
+fn scheduler_clamps(t: &T) {
+    if t.foreign() {
+        return;
+    }
+    let flags = ["SCHED_FLAG_UTIL_CLAMP_MIN", "SCHED_FLAG_UTIL_CLAMP_MAX"];
+    let bundle = t.bundle().edit(|c| {
+        c["process"]["scheduler"] = json!({"policy": "SCHED_OTHER", "flags": flags});
+    });
+    if std::path::Path::new("/proc/sys/kernel/sched_util_clamp_min").exists() {
+        bundle.run().ok();
+    } else {
+        bundle.create_fails(&["set the scheduler|scheduler", "eopnotsupp|not supported"]);
+    }
 }
 
 fn scheduler_that_is_invalid(t: &T) {
@@ -722,7 +782,7 @@ fn personality(t: &T) {
     }
     let seen = t.report(|c| c["linux"]["personality"] = json!({"domain": "LINUX32"}));
     assert_eq!(seen["sched"]["personality"], 8);
-    let seen = t.report(|c| c["linux"]["personality"] = json!({"domain": "LINUX"}));
+    let seen = t.report(|c| c["linux"]["personality"] = json!({"domain": "LINUX", "flags": []}));
     assert_eq!(seen["sched"]["personality"], 0);
     t.bundle()
         .edit(|c| c["linux"]["personality"] = json!({"domain": "BSD"}))
@@ -752,6 +812,28 @@ fn memory_policy(t: &T) {
         policy(json!({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]}))["mode"],
         2 | 1 << 15
     );
+    assert_eq!(policy(json!({"mode": "MPOL_LOCAL"}))["mode"], 4);
+    assert_eq!(
+        policy(json!({"mode": "MPOL_PREFERRED", "nodes": "0"})),
+        json!({"mode": 1, "nodes": 1})
+    );
+    for (mode, number, since) in [
+        ("PREFERRED_MANY", 5, (5, 15)),
+        ("WEIGHTED_INTERLEAVE", 6, (6, 9)),
+    ] {
+        if t.facts.kernel >= since {
+            let value = json!({"mode": format!("MPOL_{mode}"), "nodes": "0"});
+            assert_eq!(policy(value)["mode"], number, "{mode}");
+        }
+    }
+    let flagged = |flag: &str| {
+        let value = json!({"mode": "MPOL_BIND", "nodes": "0", "flags": [format!("MPOL_F_{flag}")]});
+        policy(value)["mode"].clone()
+    };
+    assert_eq!(flagged("RELATIVE_NODES"), 2 | 1 << 14);
+    if std::path::Path::new("/proc/sys/kernel/numa_balancing").exists() {
+        assert_eq!(flagged("NUMA_BALANCING"), 2 | 1 << 13);
+    }
     let bad = |value: Value| {
         t.bundle()
             .edit(|c| c["linux"]["memoryPolicy"] = value)

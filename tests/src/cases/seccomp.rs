@@ -16,6 +16,8 @@ use crate::runtime::{Out, wait_for};
 pub const CASES: &[Case] = &[
     case!(errno_and_its_default),
     case!(killed),
+    case!(default_actions),
+    case!(architectures_of_other_machines),
     case!(killed_thread),
     case!(trapped),
     case!(logged),
@@ -127,6 +129,53 @@ fn killed(t: &T) {
     ] {
         let out = filtered(t, deny(&["mkdir", "mkdirat"], action), &words(MKDIR)).run();
         assert_eq!(out.code(), 128 + libc::SIGSYS, "{action}");
+    }
+}
+
+/// A default action by what becomes of a call that no rule names.
+fn default_actions(t: &T) {
+    for (action, code) in [
+        ("SCMP_ACT_KILL", 128 + libc::SIGSYS),
+        ("SCMP_ACT_KILL_THREAD", 128 + libc::SIGSYS),
+        ("SCMP_ACT_KILL_PROCESS", 128 + libc::SIGSYS),
+        ("SCMP_ACT_TRAP", 128 + libc::SIGSYS),
+        ("SCMP_ACT_TRACE", 1),
+        ("SCMP_ACT_LOG", 0),
+    ] {
+        let mut profile = allow_all_but(&["mkdir", "mkdirat"]);
+        profile["defaultAction"] = json!(action);
+        profile
+            .as_object_mut()
+            .expect("a profile")
+            .remove("defaultErrnoRet");
+        let out = filtered(t, profile, &words(MKDIR)).run();
+        assert_eq!(out.code(), code, "{action}: {out:?}");
+        if action == "SCMP_ACT_TRACE" {
+            // Nobody traces it.
+            assert_eq!(codes(&out), [i64::from(libc::ENOSYS)]);
+        }
+    }
+}
+
+/// Those of other machines change nothing here.
+fn architectures_of_other_machines(t: &T) {
+    const OTHERS: &str = "ARM AARCH64 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X \
+        PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB";
+    let own = if cfg!(target_arch = "x86_64") {
+        "X86_64"
+    } else {
+        "AARCH64"
+    };
+    let mut profile = deny(&["mkdir", "mkdirat"], "SCMP_ACT_ERRNO");
+    let names = std::iter::once(own).chain(words(OTHERS).into_iter().filter(|name| *name != own));
+    let names: Vec<String> = names.map(|name| format!("SCMP_ARCH_{name}")).collect();
+    profile["architectures"] = json!(names);
+    profile["syscalls"][0]["errnoRet"] = json!(77);
+    let out = filtered(t, profile.clone(), &words(MKDIR)).run();
+    assert_eq!(codes(&out), [77]);
+    if cfg!(target_arch = "x86_64") {
+        let out = filtered(t, profile, &words("call 0x40000027")).run();
+        assert_eq!(out.code(), 128 + libc::SIGSYS, "x32 is not among them");
     }
 }
 

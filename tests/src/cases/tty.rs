@@ -84,7 +84,8 @@ fn console_socket_with_a_long_path(t: &T) {
     let long = deep.join("socket");
     std::fs::rename(&socket.path, &long).unwrap();
     let c = terminal(t, &["exit"]).create_with(&["--console-socket", &long.to_string_lossy()]);
-    socket.receive();
+    // Without it the terminal hangs up, and ends who waits for start.
+    let _master = socket.receive();
     c.start();
     c.wait();
 }

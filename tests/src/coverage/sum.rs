@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::flags::{self, Table};
 use super::record::MARK;
-use crate::facts::{Cgroup, Facts, tool};
+use crate::facts::{Cgroup, Facts, disk_with_bfq, tool};
 use crate::runner::cache_dir;
 
 /// What was used, and by which cases.
@@ -159,6 +159,11 @@ fn conditions() -> BTreeMap<&'static str, bool> {
         ("no-resctrl", missing("/sys/fs/resctrl/schemata")),
         ("no-systemd", missing("/run/systemd/private")),
         ("no-criu", tool("criu").is_none()),
+        (
+            "no-clamps",
+            missing("/proc/sys/kernel/sched_util_clamp_min"),
+        ),
+        ("no-bfq", disk_with_bfq().is_none()),
         ("no-v1", facts.cgroup != Cgroup::V1),
         ("no-v2", facts.cgroup != Cgroup::V2),
     ])
@@ -172,14 +177,16 @@ fn leave(paths: &[&str], table: &Table, used: &BTreeMap<String, BTreeSet<String>
         .copied()
         .chain(table.keys().map(String::as_str))
     {
-        let cases = used.get(name).map_or_else(String::new, |cases| {
-            cases
-                .iter()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(" ")
-        });
-        text += &format!("{name}\t{cases}\n");
+        let cases = used.get(name);
+        let some = cases
+            .into_iter()
+            .flatten()
+            .take(5)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" ");
+        let count = cases.map_or(0, BTreeSet::len);
+        text += &format!("{name}\t{count}\t{some}\n");
     }
     let dir = cache_dir();
     let file = dir.join("coverage");

@@ -43,6 +43,8 @@ fn walk(path: String, value: &Value, usual: Option<&Value>, found: &mut BTreeSet
                 walk(format!("{path}[]"), each, None, found);
             }
         }
+        // As good as not there.
+        Value::String(word) if word.is_empty() => {}
         Value::Array(_) => {
             found.insert(format!("{path}[]"));
         }
