@@ -206,13 +206,31 @@ mod model;
 #[path = "src/error/pack.rs"]
 mod pack;
 
+/// The verbs of the smallest program; the nameless one has the options before a verb.
+const BOOT: [&str; 10] = [
+    "", "create", "run", "start", "exec", "state", "kill", "delete", "list", "help",
+];
+
+/// The options that it has not.
+const NOT_BOOT: [&str; 2] = ["-seccomp-default", "-systemd-cgroup"];
+
 /// Writes the texts that are only there to be read, packed, and `texts.rs`: the number of each table. What is wanted most
 /// comes first: `src/error/packed.rs` takes them apart as far as it must.
 fn texts() {
     let limits: String = LIMITS.iter().map(|row| format!("{}\n", row.2)).collect();
     // The parser reads all but the last word of a line, help alone that one.
     let (mut table, mut summaries) = (String::new(), String::new());
+    let full = env::var_os("CARGO_FEATURE_FULL").is_some();
+    let mut wanted = true;
     for line in include_str!("src/cli/flags.txt").lines() {
+        if !line.starts_with(['-', '~']) {
+            let verb = line.split('|').next().unwrap_or_default();
+            wanted = full || BOOT.contains(&verb);
+        }
+        let flag = line.split('|').next().unwrap_or_default();
+        if !wanted || (!full && NOT_BOOT.contains(&flag)) {
+            continue;
+        }
         let (words, summary) = line.rsplit_once('|').expect("a row has words");
         writeln!(table, "{words}").expect("string");
         writeln!(summaries, "{summary}").expect("string");
@@ -229,9 +247,24 @@ fn texts() {
         ("Feature", features::TEXTS),
         ("Limit", limits.as_str()),
         ("Flags", summaries.as_str()),
-        ("Features", include_str!("src/cli/features.txt")),
-        ("Spec", include_str!("src/cli/spec.txt")),
-        ("Stats", &stats),
+        // Those of verbs that only the whole program has.
+        (
+            "Features",
+            if full {
+                include_str!("src/cli/features.txt")
+            } else {
+                ""
+            },
+        ),
+        (
+            "Spec",
+            if full {
+                include_str!("src/cli/spec.txt")
+            } else {
+                ""
+            },
+        ),
+        ("Stats", if full { &stats } else { "" }),
     ];
     let (mut text, mut all, mut longest) = (String::new(), String::new(), 0);
     for (number, (name, lines)) in tables.iter().enumerate() {

@@ -7,6 +7,10 @@ use crate::error::packed;
 
 include!(concat!(env!("OUT_DIR"), "/limits.rs"));
 
+/// Whether this is the whole program, or what boots a machine: the features `full` and `boot` in Cargo.toml. What only the
+/// whole one has is left out where it would begin.
+pub const FULL: bool = cfg!(feature = "full");
+
 impl Limit {
     /// The number itself.
     #[must_use]

@@ -10,6 +10,7 @@ use core::ffi::CStr;
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, unlinkat};
 
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
+use crate::limits::FULL;
 use crate::plan::arena::Arena;
 use crate::plan::rdt::Rdt;
 use crate::state::Dir;
@@ -38,7 +39,7 @@ pub fn enter<const N: usize>(
     dir: &Dir<'_>,
     pid: u32,
 ) -> Result<(), Fault> {
-    if rdt.group.is_none() {
+    if !FULL || rdt.group.is_none() {
         return Ok(());
     }
     let root = root()?;
@@ -147,6 +148,9 @@ fn rewrite(root: BorrowedFd<'_>, group: &CStr, text: &[u8]) -> Result<(), Errno>
 /// The kernel's.
 #[inline(never)] // its buffer would lie in the frame of its caller
 pub fn remove(dir: &Dir<'_>) -> Result<(), Fault> {
+    if !FULL {
+        return Ok(());
+    }
     let mut text = [0; TEXT];
     match path::readlink(dir.fd(), LINK, &mut text) {
         // There was none, or the state directory is damaged.

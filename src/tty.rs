@@ -22,6 +22,7 @@ use crate::fs::proc::Proc;
 use crate::fs::root::Root;
 use crate::fs::text::Text;
 use crate::fs::within;
+use crate::limits::FULL;
 use crate::sys::path::{cwd, fs_type, openat};
 use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, sock};
 use crate::text::c_text;
@@ -50,6 +51,10 @@ pub enum Mode {
 ///
 /// A terminal that nobody would hold; a socket that would get nothing.
 pub fn check(terminal: bool, detach: bool, socket_given: bool) -> Result<Mode, Rule> {
+    if !FULL {
+        let none = !terminal && !socket_given;
+        return none.then_some(Mode::None).ok_or(Rule::NotInThisBuild);
+    }
     match (terminal, detach, socket_given) {
         (true, true, false) => Err(Rule::TerminalNeedsSocket),
         (false, _, true) | (_, false, true) => Err(Rule::SocketNeedsTerminal),

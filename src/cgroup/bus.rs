@@ -9,7 +9,7 @@ use rustix::process::geteuid;
 use super::dbus::{self, Array, Body, Reader};
 use super::{CgroupPlan, Record, UnitPlan};
 use crate::error::{At, Cause, Errno, Fault, Place, Rule, Step};
-use crate::limits::UNIT_BYTES;
+use crate::limits::{FULL, UNIT_BYTES};
 use crate::sys::args::Args;
 use crate::sys::file::{read_whole, write_whole};
 use crate::sys::memory::TakeOnce;
@@ -75,6 +75,9 @@ type Around<'a> = dyn FnMut(&mut Body<'_>, Option<Array>) + 'a;
 
 impl Bus {
     pub(super) fn open(record: &Record) -> Result<Self, Errno> {
+        if !FULL {
+            return Err(Errno::NOSYS);
+        }
         let uid = geteuid().as_raw();
         let mut path = Vec::new();
         Self::on(socket(uid, b"systemd/private", &mut path)).or_else(|_| {

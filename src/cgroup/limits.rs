@@ -8,7 +8,7 @@ use heapless::Vec;
 
 use super::{Hierarchy, Kinds, io, v2};
 use crate::error::{At, Cause, Context, Errno, Fault, Feature, Rule, Step};
-use crate::limits::{CGROUP_LIMITS, Limit};
+use crate::limits::{CGROUP_LIMITS, FULL, Limit};
 use crate::plan::arena::{Arena, Str};
 use crate::sys::{AsFd, BorrowedFd};
 use crate::text::{number, pieces};
@@ -92,7 +92,7 @@ impl Limits {
     /// The entries in order.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
-        &self.list
+        if FULL { &self.list } else { &[] }
     }
 
     /// Adds one.
@@ -113,12 +113,12 @@ impl Limits {
     /// Whether anything is written to hierarchy `n`.
     pub(super) fn has(&self, n: usize) -> bool {
         let there = |entry: &Entry| matches!(entry, Entry::Value(it) if usize::from(it.row) == n);
-        self.list.iter().any(there)
+        self.entries().iter().any(there)
     }
 
     /// Whether a v2 cgroup must not be threaded: any controller but these needs a domain.
     pub(super) fn need_domain(&self, arena: &Arena) -> bool {
-        self.list.iter().any(|entry| {
+        self.entries().iter().any(|entry| {
             let Entry::Value(value) = entry else {
                 return false;
             };
@@ -130,7 +130,7 @@ impl Limits {
     /// The file of the limit of memory, if there is one, and whether that is hardly enough to start in.
     #[must_use]
     pub fn memory(&self, arena: &Arena) -> Option<(Str, bool)> {
-        self.list.iter().find_map(|entry| match entry {
+        self.entries().iter().find_map(|entry| match entry {
             Entry::Value(value) => {
                 let name = arena.bytes(value.file);
                 let limit = matches!(name, b"memory.max" | b"memory.limit_in_bytes");
@@ -182,7 +182,7 @@ impl Limits {
         // Those that wait for the next one; there are never more than two of a kind.
         let mut waiting = Vec::<&Value, 4>::new();
         let mut skip = false;
-        let ours = self.list.iter().filter_map(|entry| match entry {
+        let ours = self.entries().iter().filter_map(|entry| match entry {
             Entry::Value(value) if usize::from(value.row) == n => Some(value),
             _ => None,
         });

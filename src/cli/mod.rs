@@ -25,6 +25,7 @@ mod wait;
 
 use crate::cgroup::{self, Manager, Policy};
 use crate::error::{Cause, Fault, Rule};
+use crate::limits::FULL;
 use crate::plan::Scene;
 use crate::say::{LogFormat, Voice};
 use crate::state::is_rootless;
@@ -43,9 +44,13 @@ const NO_VERB: i32 = 3;
 const SIGPIPE: i32 = 13;
 const SIGXFSZ: i32 = 25;
 
-/// The verbs that have a file of their own, in the order of `run_verb`.
-const VERBS: &str = "create run start state kill delete list spec features exec wait pause resume update events ps \
-                     completion";
+/// The verbs that have a file of their own, in the order of `run_verb`;
+/// those behind `help` are only in the whole program.
+const VERBS: &str = "create run start state kill delete list exec help spec features wait pause resume update events \
+                     ps completion";
+
+/// The place of `help` in it.
+const HELP: usize = 8;
 
 /// The command line, as far as it has been taken apart.
 struct Call {
@@ -203,29 +208,43 @@ fn run_verb(call: &mut Call, section: &Row) -> Result<i32, Fault> {
         Some(4) => kill::kill(call),
         Some(5) => delete::delete(call),
         Some(6) => list::list(call),
-        Some(7) => spec::spec(call),
-        Some(8) => features::features(call),
-        Some(9) => exec::exec(call, section),
-        Some(10) => wait::wait(call),
-        Some(11) => alive::pause(call, true),
-        Some(12) => alive::pause(call, false),
-        Some(13) => update::update(call),
-        Some(14) => events::events(call),
-        Some(15) => ps::ps(call),
-        Some(16) => completion::completion(call),
-        _ => help_verb(call),
+        Some(7) => exec::exec(call, section),
+        Some(HELP) => help_verb(call),
+        _ if !FULL => Ok(absent(call, section.name)),
+        Some(9) => spec::spec(call),
+        Some(10) => features::features(call),
+        Some(11) => wait::wait(call),
+        Some(12) => alive::pause(call, true),
+        Some(13) => alive::pause(call, false),
+        Some(14) => update::update(call),
+        Some(15) => events::events(call),
+        Some(16) => ps::ps(call),
+        _ => completion::completion(call),
     }
 }
 
 /// `help` and `help VERB`.
-fn help_verb(call: &Call) -> Result<i32, Fault> {
+fn help_verb(call: &mut Call) -> Result<i32, Fault> {
     let Some(section) = section(call.id.to_bytes()) else {
         return Ok(no_topic(call, call.id));
     };
     help::print(None, &section).map(|()| 0)
 }
 
-fn no_topic(call: &Call, verb: &CStr) -> i32 {
+/// A verb of the whole program.
+fn absent(call: &mut Call, verb: &'static [u8]) -> i32 {
+    call.voice.verb = b"";
+    call.voice.error("this build has no `%`", &[verb]);
+    FAILED
+}
+
+fn no_topic(call: &mut Call, verb: &CStr) -> i32 {
+    let names = VERBS.split(' ').skip(HELP);
+    for name in names.filter(|_| !FULL) {
+        if verb.to_bytes() == name.as_bytes() {
+            return absent(call, name.as_bytes());
+        }
+    }
     call.voice
         .error("No help topic for '%'", &[verb.to_bytes()]);
     NO_VERB

@@ -9,6 +9,7 @@ use super::sysctl;
 use super::types::{Config, IntelRdt, Linux, MemoryPolicy, NetDevice, Resources, Seccomp, Text};
 use super::walk::find;
 use crate::error::Rule;
+use crate::limits::FULL;
 
 /// The namespaces of a container: which there are, and which of these are joined.
 #[derive(Clone, Copy, Default)]
@@ -67,6 +68,9 @@ pub(super) fn linux(doc: &[u8], pools: &Pools, config: &Config) -> Result<(), Wr
     }
     if let Some(subject) = &linux.intel_rdt {
         intel_rdt(doc, pools, subject)?;
+    }
+    if !FULL {
+        in_this_build(pools, linux)?;
     }
     match &linux.memory_policy {
         Some(subject) => memory_policy(doc, subject),
@@ -198,6 +202,17 @@ fn seccomp(doc: &[u8], pools: &Pools, subject: &Seccomp) -> Result<(), Wrong> {
         that(good, Rule::SeccompErrno, rule.at)?;
     }
     Ok(())
+}
+
+/// What only the whole program has. Limits and the options of mounts are not known here.
+fn in_this_build(pools: &Pools, linux: &Linux) -> Result<(), Wrong> {
+    for device in linux.net_devices.of(&pools.net_devices) {
+        text(false, Rule::NotInThisBuild, device.host)?;
+    }
+    match &linux.intel_rdt {
+        Some(rdt) => that(false, Rule::NotInThisBuild, rdt.at),
+        None => Ok(()),
+    }
 }
 
 fn intel_rdt(doc: &[u8], pools: &Pools, subject: &IntelRdt) -> Result<(), Wrong> {

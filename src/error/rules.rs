@@ -211,6 +211,7 @@ table! {
         NoNullDevice = "neither the host nor the container has a null device (character device 1:3) at /dev/null",
         CopyTooDeep = "tmpcopyup copies directories up to 32 levels deep",
         // run/
+        NotInThisBuild = "this build of ocilet does not have it",
         StartStopped = "cannot start a container that has stopped",
         StartRunning = "cannot start an already running container",
         ExecStopped = "cannot exec in a stopped container",

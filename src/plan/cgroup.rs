@@ -11,8 +11,9 @@ use super::make::{Request, Source};
 use super::systemd;
 use crate::cgroup::devices::{self, BLOCK, CHAR, MKNOD, READ, WRITE};
 use crate::cgroup::{CgroupPlan, Devices, Kinds, Layout, Manager, Mode, Policy};
-use crate::config::{DeviceRule, Pair, Text};
+use crate::config::{self, DeviceRule, Pair, Text};
 use crate::error::{At, Fault, Rule, Step};
+use crate::limits::FULL;
 
 /// Longest path of a cgroup below its mount point, PATH_MAX without its NUL.
 const PATH: usize = 4095;
@@ -40,6 +41,10 @@ pub fn make(
     plan.mode = match request.cgroup_manager {
         Manager::Cgroupfs => layout.mode,
         Manager::Disabled => Mode::None,
+        Manager::Systemd if !FULL => {
+            let rule = Rule::NotInThisBuild;
+            return Err(Fault::rule(Step::PlanCgroup, rule, At::Nothing));
+        }
         Manager::Systemd if layout.mode == Mode::None => {
             let at = path.map_or(whole, Text::place);
             return Err(Fault::rule(Step::PlanCgroup, Rule::LimitsNeedCgroups, at));
@@ -49,7 +54,10 @@ pub fn make(
     plan.warn = plan.mode == Mode::None && request.cgroup_manager == Manager::Cgroupfs;
     let refuse = |rule| Fault::rule(Step::PlanCgroup, rule, path.map_or(whole, Text::place));
     let mut buffer = [0; PATH];
-    let wanted = if request.cgroup_manager == Manager::Systemd {
+    if let Some(resources) = resources {
+        in_this_build(resources)?;
+    }
+    let wanted = if FULL && request.cgroup_manager == Manager::Systemd {
         let names = (request.id, request.uid);
         let named = systemd::name(path, source.doc, names, arena).map_err(refuse)?;
         let limits = (plan.mode, resources);
@@ -86,6 +94,21 @@ pub fn make(
     };
     limits::make(subject, arena, &mut plan.limits);
     Ok(())
+}
+
+/// Device rules alone can do without the limits.
+fn in_this_build(all: &config::Resources) -> Result<(), Fault> {
+    let single = all.memory.is_some() || all.cpu.is_some() || all.pids.is_some();
+    let lists = [all.hugepage_limits, all.rdma, all.unified];
+    let listed = lists.iter().any(|list| !list.is_empty());
+    if FULL || !(single || listed || all.block_io.is_some() || all.network.is_some()) {
+        return Ok(());
+    }
+    Err(Fault::rule(
+        Step::PlanLimits,
+        Rule::NotInThisBuild,
+        At::Byte(all.at),
+    ))
 }
 
 /// What becomes of limits that cannot be applied: the command line says it, or an annotation.

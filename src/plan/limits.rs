@@ -11,6 +11,7 @@ use crate::cgroup::limits::{Entry, How, Limits, Value};
 use crate::cgroup::{Hierarchies, Mode};
 use crate::config::{BlockIo, Cpu, Memory, Pools, Resources, Text};
 use crate::error::{At, Cause, Fault, Feature, Rule, Step};
+use crate::limits::FULL;
 use crate::text::pieces;
 
 /// What limits are for.
@@ -49,6 +50,9 @@ const UNIFIED: usize = 39;
 /// Appends all values to `limits`, their text to the arena. What cannot be had is noted there, at its place in the
 /// document, unless the policy leaves it out.
 pub fn make(subject: Subject<'_>, arena: &mut Arena, limits: &mut Limits) {
+    if !FULL {
+        return;
+    }
     let all = subject.resources;
     let mut maker = Maker {
         subject,

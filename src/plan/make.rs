@@ -10,6 +10,7 @@ use super::{Plan, cgroup, hooks, mounts, process, rdt, route, seccomp};
 use crate::cgroup::{Layout, Manager, Mode, Policy};
 use crate::config::{self, Config, IdMapping, Linux, NamespaceKind, Pools, Text};
 use crate::error::{At, Fault, Rule, Step};
+use crate::limits::FULL;
 use crate::seccomp::Scratch;
 
 /// What the command line adds to the document.
@@ -100,7 +101,9 @@ fn fill(
         route::make(draft, linux);
         sysctls(draft, linux);
         net_devices(draft, linux);
-        if let Some(groups) = &linux.intel_rdt {
+        if let Some(groups) = &linux.intel_rdt
+            && FULL
+        {
             rdt::make(draft, groups);
         }
     }

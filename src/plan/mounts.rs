@@ -14,6 +14,7 @@ use super::options::{Flags, effect};
 use super::{cgroup_mounts, devices, id_map, service};
 use crate::config::{self, Linux, NamespaceKind, Propagation, Text};
 use crate::error::{At, Fault, Rule, Step};
+use crate::limits::FULL;
 
 /// What becomes of the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,6 +273,9 @@ fn new(draft: &mut Draft<'_>, entry: &config::Mount, mut mount: Mount) -> Result
     }
     if mount.copy_up && !tmpfs {
         return Err(rule(Rule::CopyUpTmpfs, At::Byte(entry.at)));
+    }
+    if mount.copy_up && !FULL {
+        return Err(rule(Rule::NotInThisBuild, At::Byte(entry.at)));
     }
     if tmpfs {
         let options = entry.options.of(&pools.mount_options);

@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::make::Source;
 use crate::config::{Seccomp, SeccompAction, Text};
 use crate::error::{At, Fault, Rule, Step};
-use crate::limits::Limit;
+use crate::limits::{FULL, Limit};
 use crate::seccomp::{MACHINE, Policy, Program, Scratch, compile, compile_builtin, flag, word};
 
 /// What is loaded before the program is executed.
@@ -120,6 +120,9 @@ fn make(draft: &mut Draft<'_>, seccomp: &Seccomp, scratch: &mut Scratch) -> Resu
     if !notifies {
         return Ok(());
     }
+    if !FULL {
+        return Err(Fault::rule(step, Rule::NotInThisBuild, at));
+    }
     let Some(path) = seccomp.listener_path else {
         return Err(Fault::rule(step, Rule::SeccompListener, at));
     };
@@ -147,6 +150,13 @@ fn builtin(draft: &mut Draft<'_>, scratch: &mut Scratch) -> Result<(), Fault> {
     }
     if !wanted {
         return Ok(());
+    }
+    if !FULL {
+        return Err(Fault::rule(
+            Step::MakePlan,
+            Rule::NotInThisBuild,
+            At::Nothing,
+        ));
     }
     // Capabilities that are left as they are may be all.
     let sets = config.process.and_then(|process| process.capabilities);

@@ -10,6 +10,7 @@ use super::draft::Draft;
 use super::mounts::Way;
 use super::op::{Kind, Mount, Op, Propagation};
 use crate::error::At;
+use crate::limits::FULL;
 
 /// Where the socket for sd_notify is.
 pub const NOTIFY_DIRECTORY: &CStr = c"/run/notify";
@@ -63,7 +64,7 @@ impl Service {
 /// Plans the directory of the socket for sd_notify, where there are mounts of its own.
 pub(super) fn directory(draft: &mut Draft<'_>) {
     let plan = &mut draft.plan;
-    plan.notify = draft.request.service.notify && plan.root.way != Way::Chroot;
+    plan.notify = FULL && draft.request.service.notify && plan.root.way != Way::Chroot;
     if !plan.notify {
         return;
     }

@@ -20,6 +20,7 @@ use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs::fdset::{self, Kept, Left};
 use crate::fs::proc::Proc;
 use crate::fs::root::Root;
+use crate::limits::FULL;
 use crate::plan::Plan;
 use crate::plan::process::Cpus;
 use crate::plan::route::{Kinds, NamespaceKind};
@@ -212,7 +213,7 @@ fn build(i: &mut Inheritance<'_>) -> Result<Built, Fault> {
         Some(procfs) => procfs,
         None => Proc::open()?,
     };
-    if plan.process.terminal {
+    if FULL && plan.process.terminal {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let root = path::openat(path::cwd(), c"/", flags).step(Step::OpenTerminal)?;
         let slave = init::open_terminal(i, &procfs, &Root::new(root.as_fd(), &procfs))?;

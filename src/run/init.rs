@@ -18,6 +18,7 @@ use crate::error::{At, Context, Errno, Fault, Step};
 use crate::fs::fdset::{self, Kept, Left};
 use crate::fs::proc::Proc;
 use crate::fs::root::Root;
+use crate::limits::FULL;
 use crate::plan::Plan;
 use crate::plan::arena::Str;
 use crate::plan::hooks::Moment;
@@ -250,7 +251,7 @@ fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
     create_hooks(i)?;
     root.pivot(&plan.root)?;
     terminal(i, procfs, &mut root)?;
-    if plan.notify {
+    if FULL && plan.notify {
         i.notify = Some(notify::listen(root.root())?);
     }
     // Before paths become read-only: where no procfs of our own can be had, the container's is written to.
@@ -287,7 +288,7 @@ fn terminal(
     procfs: &Proc,
     root: &mut rootfs::Rootfs<'_>,
 ) -> Result<(), Fault> {
-    if !i.plan.process.terminal {
+    if !FULL || !i.plan.process.terminal {
         return Ok(());
     }
     let slave = open_terminal(i, procfs, &root.root())?;

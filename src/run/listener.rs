@@ -6,7 +6,7 @@
 
 use super::wire::{Msg, Wire};
 use crate::error::{At, Cause, Context, Errno, Fault, Step};
-use crate::limits::{Limit, STATE_BYTES};
+use crate::limits::{FULL, Limit, STATE_BYTES};
 use crate::plan::Plan;
 use crate::say::Line;
 use crate::sys::memory::TakeOnce;
@@ -26,7 +26,7 @@ pub(super) fn notice(
     pid: u32,
     init: u32,
 ) -> Result<&'static [u8], Fault> {
-    let Some(listener) = plan.filter.listener else {
+    let Some(listener) = plan.filter.listener.filter(|_| FULL) else {
         return Ok(&[]);
     };
     let mut line = Line::new(TEXT.take().map_or(&mut [], |text| text));
@@ -59,7 +59,9 @@ pub(super) fn notice(
 /// Connects to the socket of a notice, if there is one.
 pub(super) fn connect(notice: &[u8]) -> Result<Option<OwnedFd>, Fault> {
     match c_text(notice) {
-        Some(path) if !path.is_empty() => tty::connect(path, Step::ConnectListener).map(Some),
+        Some(path) if FULL && !path.is_empty() => {
+            tty::connect(path, Step::ConnectListener).map(Some)
+        }
         _ => Ok(None),
     }
 }

@@ -8,6 +8,7 @@ use super::listener;
 use super::notify;
 use super::wire::{Msg, PATIENCE, Wire};
 use crate::error::{At, Cause, Context, Fault, Rule, Step};
+use crate::limits::FULL;
 use crate::plan::hooks::Moment;
 use crate::state::{self, Root, Status};
 use crate::sys::args::Args;
@@ -68,6 +69,9 @@ pub fn start(
 
 /// The supervisor that is to hear from the container: `$NOTIFY_SOCKET`.
 pub(super) fn supervisor(args: Args) -> Result<Option<OwnedFd>, Fault> {
+    if !FULL {
+        return Ok(None);
+    }
     let name = args.env(b"NOTIFY_SOCKET").filter(|name| !name.is_empty());
     name.map(notify::connect).transpose()
 }

@@ -15,6 +15,7 @@ use crate::fs::fdset::Left;
 use crate::fs::proc::Proc;
 use crate::fs::text::Text;
 use crate::hooks::{self, Surroundings};
+use crate::limits::FULL;
 use crate::plan::Plan;
 use crate::plan::route::Mappings;
 use crate::say::Line;
@@ -74,6 +75,9 @@ pub(super) fn write(procfs: &Proc, pid: Pid, name: &[u8], text: &[u8]) -> Result
 #[inline(never)] // its buffers would lie in the frame of everything below
 fn helper(plan: &Plan, args: Args, name: &[u8], pid: Pid, map: Mappings) -> Result<(), Fault> {
     let at = At::Byte(map.at);
+    if !FULL {
+        return Err(Errno::PERM).step_at(Step::MapIds, at);
+    }
     let path = args.env(b"PATH").map_or(PATH, |path| path.to_bytes());
     let mut place = Text::new();
     let found = pieces(path, b':').any(|dir| {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Context, Errno, Fault, Rule, Step};
+use crate::limits::FULL;
 use crate::sys::file::{stdin, stdout};
 use crate::sys::memory::TakeOnce;
 use crate::sys::path::{cwd, openat};
@@ -133,7 +134,7 @@ impl Relay {
     /// The kernel's for the master. Once per process.
     pub fn start(master: OwnedFd, resize: bool) -> Result<Self, Fault> {
         let never = Fault::rule(Step::RelayTerminal, Rule::Never, crate::error::At::Nothing);
-        let [inward, outward] = BUFFERS.take().ok_or(never)?;
+        let [inward, outward] = BUFFERS.take().filter(|_| FULL).ok_or(never)?;
         ioctl_fionbio(&master, true).step(Step::RelayTerminal)?;
         let stdin = stdin();
         let terminal = [stdin, stdout()].into_iter().find(|fd| isatty(*fd));
