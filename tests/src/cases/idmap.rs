@@ -33,7 +33,7 @@ pub const CASES: &[Case] = &[
 
 const FIRST: u32 = 100_000;
 
-fn need(t: &T) {
+pub(super) fn need(t: &T) {
     t.facts.need_kernel(6, 3, "an id-mapped tmpfs");
 }
 
@@ -67,6 +67,18 @@ fn bind<'t>(
         entry["gidMappings"] = map.clone();
     }
     bundle.edit(|c| c["mounts"].as_array_mut().unwrap().push(entry))
+}
+
+/// In a user namespace, with its mappings and with others, and from a closed directory.
+pub(super) fn mapped_in_both_ways(t: &T) -> Bundle<'_> {
+    let source = source(t);
+    let closed = t.path("closed");
+    fs::create_dir_all(closed.join("dir")).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let bundle = bind(users::bundle(t), &source, "/own", &["bind", "idmap"], None);
+    let other = map(0, 200_000, 10);
+    let bundle = bind(bundle, &source, "/other", &["bind", "idmap"], Some(&other));
+    bind(bundle, &closed.join("dir"), "/closed", &["bind"], None)
 }
 
 /// Verbs for the probe: the owners of files.

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::idmap;
 use crate::bundle::Bundle;
 use crate::case::{Case, cannot, case};
 use crate::facts::patience;
@@ -20,10 +21,20 @@ pub const CASES: &[Case] = &[
     case!(every_flipped_byte, 180),
     case!(pid_that_is_someone_elses),
     case!(creator_killed_at_every_syscall, 400, serial),
+    case!(
+        creator_of_mapped_mounts_killed_at_every_syscall,
+        400,
+        serial
+    ),
     case!(deleter_killed_at_every_syscall, 400, serial),
     case!(starter_killed_at_every_syscall, 300, serial),
     case!(init_killed_at_every_syscall, 400, serial),
     case!(creator_meets_an_error_at_every_syscall, 400, serial),
+    case!(
+        creator_of_mapped_mounts_meets_an_error_at_every_syscall,
+        400,
+        serial
+    ),
     case!(init_meets_an_error_at_every_syscall, 400, serial),
     case!(foreground_runtime_killed),
     case!(delete_twice_at_once, 60),
@@ -342,10 +353,10 @@ fn recovered(t: &T, point: &(String, u32), bundle: &Bundle<'_>, id: &str, again:
 }
 
 /// A bundle, its directory, and the points of `create` in it.
-fn points_of_create(t: &T) -> (Bundle<'_>, String, Vec<(String, u32)>) {
+fn points_of_create<'t>(t: &'t T, bundle: Bundle<'t>) -> (Bundle<'t>, String, Vec<(String, u32)>) {
     t.facts.need_tool("strace");
     foreign_check(t);
-    let bundle = t.bundle().probe(&["sleep"]);
+    let bundle = bundle.probe(&["sleep"]);
     bundle.write();
     let dir = bundle.dir.to_string_lossy().into_owned();
     let first = t.id();
@@ -355,7 +366,17 @@ fn points_of_create(t: &T) -> (Bundle<'_>, String, Vec<(String, u32)>) {
 }
 
 fn creator_killed_at_every_syscall(t: &T) {
-    let (bundle, dir, points) = points_of_create(t);
+    kill_creator(t, t.bundle());
+}
+
+/// It has more children: one that maps ids, and one for each source.
+fn creator_of_mapped_mounts_killed_at_every_syscall(t: &T) {
+    idmap::need(t);
+    kill_creator(t, idmap::mapped_in_both_ways(t));
+}
+
+fn kill_creator(t: &T, bundle: Bundle<'_>) {
+    let (bundle, dir, points) = points_of_create(t, bundle);
     println!("# {} kill points of create", points.len());
     let id = t.id();
     for point in &points {
@@ -496,9 +517,18 @@ fn init_meets_an_error_at_every_syscall(t: &T) {
 }
 
 fn creator_meets_an_error_at_every_syscall(t: &T) {
-    let (bundle, dir, points) = points_of_create(t);
+    errors_of_creator(t, t.bundle(), &["EIO", "ENOMEM", "EINTR"]);
+}
+
+fn creator_of_mapped_mounts_meets_an_error_at_every_syscall(t: &T) {
+    idmap::need(t);
+    errors_of_creator(t, idmap::mapped_in_both_ways(t), &["EIO"]);
+}
+
+fn errors_of_creator(t: &T, bundle: Bundle<'_>, errors: &[&str]) {
+    let (bundle, dir, points) = points_of_create(t, bundle);
     let mut bad = Vec::new();
-    for error in ["EIO", "ENOMEM", "EINTR"] {
+    for error in errors {
         println!("# {} points of create, {error}", points.len());
         for point in points.iter().filter(|point| can_fail(&point.0)) {
             let id = t.id();
