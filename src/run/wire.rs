@@ -157,7 +157,7 @@ impl Wire {
     /// Says something, with a descriptor if there is one. To one who has ended: then its last word is the fault.
     pub(super) fn send(&self, msg: Msg, fd: Option<BorrowedFd<'_>>) -> Result<(), Fault> {
         match sock::send(self.0.as_fd(), &msg.to_bytes(), fd) {
-            Err(Errno::PIPE) => match self.receive()? {
+            Err(Errno::PIPE | Errno::CONNRESET) => match self.receive()? {
                 (Msg::Fault(fault), _) => Err(fault),
                 _ => Err(Errno::PIPE).step(Step::Talk),
             },
@@ -185,8 +185,13 @@ impl Wire {
 
     fn record(&self) -> Result<(Msg, Option<OwnedFd>), Fault> {
         let mut bytes = [0; 16];
-        match sock::receive(self.0.as_fd(), &mut bytes) {
-            Ok((0, _)) | Err(Errno::CONNRESET) => Ok((Msg::End, None)),
+        let mut heard = sock::receive(self.0.as_fd(), &mut bytes);
+        // It has ended and has not read all that we said: that is told once, and before what it has said.
+        if matches!(heard, Err(Errno::CONNRESET)) {
+            heard = sock::receive(self.0.as_fd(), &mut bytes);
+        }
+        match heard {
+            Ok((0, _)) => Ok((Msg::End, None)),
             Ok((16, fd)) => Msg::from_bytes(bytes)
                 .map(|msg| (msg, fd))
                 .ok_or(Fault::new(Step::Talk, Cause::Protocol(0, 0xff))),
@@ -287,6 +292,19 @@ mod tests {
             one.send(Msg::Enter, None).unwrap_err().errno(),
             Some(Errno::PIPE)
         );
+        // Who has not read what was said to him has last words, too.
+        for tell_more in [false, true] {
+            let (one, two) = Wire::pair().unwrap();
+            one.send(Msg::Enter, None).unwrap();
+            two.send(Msg::Fault(fault()), None).unwrap();
+            drop(two);
+            if tell_more {
+                assert_eq!(one.send(Msg::Start, None).unwrap_err(), fault());
+            } else {
+                assert_eq!(one.receive().unwrap().0, Msg::Fault(fault()));
+            }
+            assert_eq!(one.receive().unwrap().0, Msg::End);
+        }
     }
 
     #[test]
