@@ -114,7 +114,7 @@ pub fn place_of(plan: &CgroupPlan, pid: u32) -> Option<OwnedFd> {
 ///
 /// The kernel's, with the name of the file system.
 pub fn join(plan: &CgroupPlan, place: Option<BorrowedFd<'_>>, born: bool) -> Result<(), Fault> {
-    super::enter(plan, true)?;
+    super::enter(plan, true, b"0")?;
     match place {
         Some(dir) if !born => io::write(dir.as_fd(), c"cgroup.procs", b"0").step(Step::JoinCgroup),
         _ => Ok(()),

@@ -131,22 +131,22 @@ pub fn memory_limit(record: &Record) -> Option<i64> {
     }
 }
 
-/// Puts the calling process, which must have one thread, into its cgroups. `born` when clone3 has put it into the v2
-/// one.
+/// Puts a process, which must have one thread, into its cgroups: by its number, or the calling one by "0". `born` when
+/// clone3, or systemd, has put it into the v2 one.
 ///
 /// # Errors
 ///
 /// The kernel's: EBUSY for a v2 cgroup whose children have controllers, ENOSPC for a cpuset without CPUs.
-pub fn enter(plan: &CgroupPlan, born: bool) -> Result<(), Fault> {
+pub fn enter(plan: &CgroupPlan, born: bool, pid: &[u8]) -> Result<(), Fault> {
     // One call closes them all.
     let files = Later::new();
     for (_, row) in rows(plan, false) {
         io::open_to_write(CWD, row.tasks)
-            .and_then(|file| io::put(&file, b"0").map(|()| files.close(file)))
+            .and_then(|file| io::put(&file, pid).map(|()| files.close(file)))
             .step_at(Step::JoinCgroup, row.at)?;
     }
     for (_, row) in rows(plan, true).filter(|_| !born) {
-        match io::open_dir(row.dir).and_then(|dir| io::write(dir, c"cgroup.procs", b"0")) {
+        match io::open_dir(row.dir).and_then(|dir| io::write(dir, c"cgroup.procs", pid)) {
             // It was not to be had, and is not needed.
             Err(Errno::NOENT) if plan.mode == Mode::V1 => {}
             other => other.step_at(Step::JoinCgroup, row.at)?,

@@ -96,7 +96,7 @@ impl Way {
         let birthplace = self.birthplace.as_ref().map(AsFd::as_fd);
         match fork(0, birthplace, false).unwrap() {
             Fork::Child => {
-                if enter(&self.plan, birthplace.is_some()).is_err() {
+                if enter(&self.plan, birthplace.is_some(), b"0").is_err() {
                     exit(3);
                 }
                 body();

@@ -70,7 +70,8 @@ pub(super) fn update(call: &mut Call) -> Result<i32, Fault> {
         };
         limits::make(subject, &mut plan.arena, &mut plan.cgroup.limits);
         let unit = &mut plan.cgroup.unit;
-        systemd::limits(Some(&resources), doc, plan.cgroup.mode, Some(0), unit)?;
+        let mode = plan.cgroup.mode;
+        systemd::limits(Some(&resources), pools, doc, mode, Some(0), unit)?;
         for line in lines.iter().flatten() {
             plan.arena.put(line.to_bytes());
             plan.arena.add(b'\n');

@@ -12,10 +12,10 @@ use super::limits::{signed, weight};
 use super::make::{Request, Source};
 use crate::cgroup::dbus::Body;
 use crate::cgroup::{Mode, Unit, UnitPlan};
-use crate::config::{Resources, Text};
+use crate::config::{Pair, Pools, Resources, Text};
 use crate::error::{At, Fault, Rule, Step};
 use crate::limits::Limit;
-use crate::text::pieces;
+use crate::text::{cut, number, pieces};
 
 /// Longest name of a unit.
 const NAME: usize = 255;
@@ -170,7 +170,7 @@ pub(super) fn properties(
     }
     unit.basic = 0;
     let fixed = body.len();
-    limits(resources, source.doc, mode, fixed, unit)
+    limits(resources, source.pools, source.doc, mode, fixed, unit)
 }
 
 /// Adds the limits as properties behind those that are there: of `update`, none.
@@ -180,6 +180,7 @@ pub(super) fn properties(
 /// The capacity UNIT_BYTES.
 pub fn limits(
     resources: Option<&Resources>,
+    pools: &Pools,
     doc: &[u8],
     mode: Mode,
     start: Option<usize>,
@@ -248,6 +249,9 @@ pub fn limits(
             body.number(name, b't', u64::try_from(value).unwrap_or(u64::MAX));
         }
     }
+    for pair in all.unified.of(&pools.unified) {
+        unified(*pair, doc, &mut body);
+    }
     unit.basic = body.len().ok_or(full)?;
     // Those of versions 242 and 244.
     if period != 0 {
@@ -263,6 +267,26 @@ pub fn limits(
     }
     unit.all = body.len().ok_or(full)?;
     Ok(())
+}
+
+/// Files of `unified` that systemd would set to something else at its next look at the unit, and its words for them.
+const OF_FILES: &[u8] =
+    b"memory.min MemoryMin|memory.low MemoryLow|memory.high MemoryHigh|memory.max MemoryMax|\
+memory.swap.max MemorySwapMax|pids.max TasksMax|cpu.weight CPUWeight";
+
+/// One of them as a property. What is neither a number nor "max" is the kernel's to judge.
+fn unified(pair: Pair, doc: &[u8], body: &mut Body<'_>) {
+    let mut text = [0; 32];
+    let value = match decoded(pair.value, doc, &mut text) {
+        b"max" => Some(u64::MAX),
+        digits => number(digits, 10),
+    };
+    for row in pieces(OF_FILES, b'|') {
+        let (file, name) = cut(row, b' ');
+        if let Some(value) = value.filter(|_| pair.key.is(doc, file)) {
+            body.number(name, b't', value);
+        }
+    }
 }
 
 /// A list like 0-3,7 as bits, lowest first. What the list holds is the kernel's to judge.

@@ -134,7 +134,7 @@ fn build(i: &mut Inheritance<'_>) -> Result<Built, Fault> {
     // Until here beside the parent, which makes the cgroups meanwhile.
     i.wire.expect(Msg::Enter, &mut |_| ())?;
     if !plan.namespaces.own(NamespaceKind::User) {
-        cgroup::enter(&plan.cgroup, i.in_cgroup)?;
+        cgroup::enter(&plan.cgroup, i.in_cgroup, b"0")?;
     }
     namespaces(i)?;
     names(plan)?;

@@ -58,7 +58,10 @@ fn as_root_of_users(i: &Inheritance<'_>) -> Result<(), Fault> {
     let plan = i.plan;
     // The parent's end of the wire among it: here its death must be noticed.
     init::only_ours(i)?;
-    cgroup::enter(&plan.cgroup, i.in_cgroup)?;
+    // systemd makes them later, and the parent puts init into them.
+    if plan.cgroup.unit.kind == cgroup::Unit::None {
+        cgroup::enter(&plan.cgroup, i.in_cgroup, b"0")?;
+    }
     let procfs = Proc::open()?;
     attributes::of_host(plan, &procfs)?;
     // Of a process that is not dumpable all files in /proc are root's. Who is not root gets them for now; nobody but

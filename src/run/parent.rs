@@ -22,6 +22,7 @@ use crate::sys::args::Args;
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Ended, Fork};
 use crate::sys::{AsFd, OwnedFd, pidfd, sock, time};
+use crate::text::Digits;
 use crate::tty;
 use crate::{cgroup, rdt};
 
@@ -215,6 +216,13 @@ fn bring_up(
         cgroup::finish(&plan.cgroup, &plan.arena, cgroups, Some(pid), warn)?;
     }
     if let Some(init) = init {
+        let unit = plan.cgroup.unit.kind;
+        if plan.namespaces.own(NamespaceKind::User) && unit != cgroup::Unit::None {
+            // Into the scope systemd has put it.
+            let there = unit == cgroup::Unit::Scope;
+            let number = Digits::new(init.number().into());
+            cgroup::enter(&plan.cgroup, there, number.text())?;
+        }
         rdt::enter(&plan.rdt, &plan.arena, dir, init.number())?;
         wire.send(Msg::Enter, None)?;
         serve(plan, init, &wire, warn)?;

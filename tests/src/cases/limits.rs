@@ -1,6 +1,7 @@
 //! Limits: read back from the kernel, shown by effect, changed, counted; and what a host cannot do.
 
 use std::fs;
+use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -11,10 +12,12 @@ use crate::case::{Case, cannot, case};
 use crate::facts::Cgroup;
 use crate::harness::T;
 use crate::runtime::wait_for;
-use crate::witness;
+use crate::{kernel, witness};
 
 pub const CASES: &[Case] = &[
     case!(read_back, 60),
+    case!(read_back_what_kernels_may_lack),
+    case!(read_back_io),
     case!(cannot_be_converted),
     case!(missing_controller),
     case!(kept_back_by_a_cgroup_above),
@@ -22,6 +25,8 @@ pub const CASES: &[Case] = &[
     case!(processes),
     case!(memory),
     case!(cpu_time),
+    case!(io_rate, 60),
+    case!(huge_pages),
     case!(too_little_memory),
     case!(update_flags),
     case!(update_document),
@@ -228,6 +233,303 @@ fn read_back(t: &T) {
     }
 }
 
+/// Rows for what not every kernel has: controller, resources, and the lines one of which is in the file of that name.
+const MAYBE: &[Row] = &[
+    (
+        "memory",
+        r#"{"memory": {"swappiness": 10}}"#,
+        &[("memory.swappiness", "10")],
+        &[],
+    ),
+    (
+        "memory",
+        r#"{"memory": {"limit": 33554432, "disableOOMKiller": true}}"#,
+        &[("memory.oom_control", "oom_kill_disable 1")],
+        &[],
+    ),
+    (
+        "memory",
+        r#"{"memory": {"kernelTCP": 33554432}}"#,
+        &[("memory.kmem.tcp.limit_in_bytes", "33554432")],
+        &[],
+    ),
+    (
+        "cpu",
+        r#"{"cpu": {"realtimeRuntime": 1000, "realtimePeriod": 200000}}"#,
+        &[
+            ("cpu.rt_runtime_us", "1000"),
+            ("cpu.rt_period_us", "200000"),
+        ],
+        &[],
+    ),
+    (
+        "net_prio",
+        r#"{"network": {"priorities": [{"name": "lo", "priority": 5}]}}"#,
+        &[("net_prio.ifpriomap", "lo 5")],
+        &[],
+    ),
+    (
+        "io",
+        r#"{"blockIO": {"weight": 500}}"#,
+        &[("blkio.weight", "500"), ("blkio.bfq.weight", "500")],
+        &[
+            ("io.bfq.weight", "default 500"),
+            ("io.weight", "default 4950"),
+        ],
+    ),
+    (
+        "memory",
+        r#"{"unified": {"memory.high": "16777216", "memory.min": "4096"}}"#,
+        &[],
+        &[("memory.high", "16777216"), ("memory.min", "4096")],
+    ),
+];
+
+fn read_back_what_kernels_may_lack(t: &T) {
+    if t.foreign() {
+        return;
+    }
+    let v2 = t.facts.cgroup == Cgroup::V2;
+    let mut checked = 0;
+    for (controller, resources, v1_files, v2_files) in MAYBE {
+        let files = if v2 { v2_files } else { v1_files };
+        if files.is_empty() || !has(t, controller) {
+            continue;
+        }
+        let resources: Value = serde_json::from_str(resources).unwrap();
+        let bundle = limited(t, resources.clone());
+        let id = t.id();
+        let out = bundle.create_cmd(&id, &[]).run();
+        if out.stderr.contains("here, which needs") {
+            continue;
+        }
+        out.ok();
+        let dirs = witness::cgroups(&id);
+        let lines = |name: &str| {
+            let found = dirs
+                .iter()
+                .find_map(|dir| fs::read_to_string(dir.join(name)).ok());
+            found.map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        };
+        for (file, want) in *files {
+            // One of two schedulers has a weight, the other one's file is not there.
+            let Some(lines) = lines(file) else { continue };
+            assert!(
+                lines.iter().any(|line| line == want),
+                "{file}: {lines:?} for {resources}"
+            );
+            checked += 1;
+        }
+        t.cmd(&["delete", "--force", &id]).run().ok();
+    }
+    if checked == 0 {
+        cannot("this kernel has none of them");
+    }
+}
+
+/// A disk to read from: a loop device of a file in memory, else one that the machine has.
+struct Disk {
+    major: u32,
+    minor: u32,
+    /// To be let go of.
+    looped: Option<fs::File>,
+}
+
+const LOOP_SET_FD: libc::Ioctl = 0x4c00;
+const LOOP_CLR_FD: libc::Ioctl = 0x4c01;
+const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4c82;
+
+impl Disk {
+    fn find(t: &T) -> Self {
+        if let Some(disk) = Self::looped(t) {
+            return disk;
+        }
+        for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+            let read = |file: &str| fs::read_to_string(entry.path().join(file)).unwrap_or_default();
+            let size: u64 = read("size").trim().parse().unwrap_or(0);
+            let numbers = read("dev");
+            let Some((major, minor)) = numbers.trim().split_once(':') else {
+                continue;
+            };
+            let (major, minor) = (major.parse().unwrap(), minor.parse().unwrap());
+            // 512 bytes each.
+            if size >= 4 << 11 && node(t, major, minor).is_ok() {
+                return Self {
+                    major,
+                    minor,
+                    looped: None,
+                };
+            }
+        }
+        cannot("no disk here that may be read from")
+    }
+
+    fn looped(t: &T) -> Option<Self> {
+        let file = fs::File::create_new(t.path(&format!("disk{}", t.next()))).ok()?;
+        file.set_len(4 << 20).ok()?;
+        let control = fs::File::open("/dev/loop-control").ok()?;
+        // Somebody else may be faster with the free one.
+        for _ in 0..20 {
+            // SAFETY: no memory is passed.
+            let minor = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
+            let minor = u32::try_from(minor).ok()?;
+            let device = node(t, 7, minor).ok()?;
+            // SAFETY: a number is passed.
+            if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_FD, file.as_raw_fd()) } == 0 {
+                return Some(Self {
+                    major: 7,
+                    minor,
+                    looped: Some(device),
+                });
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Some(device) = &self.looped {
+            // SAFETY: no memory is passed.
+            unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CLR_FD) };
+        }
+    }
+}
+
+/// Opens a block device by its numbers.
+fn node(t: &T, major: u32, minor: u32) -> std::io::Result<fs::File> {
+    let path = t.path(&format!("node{}", t.next()));
+    kernel::mknod(&path, libc::S_IFBLK | 0o600, major, minor)?;
+    fs::OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// A container with a rate in bytes and one in operations for a disk, both ways.
+fn with_rates<'t>(t: &'t T, disk: &Disk, rate: u64) -> Bundle<'t> {
+    need(t, "io");
+    let (major, minor) = (disk.major, disk.minor);
+    let of = |rate: u64| json!([{"major": major, "minor": minor, "rate": rate}]);
+    let limits = json!({
+        "devices": [
+            {"allow": false, "access": "rwm"},
+            {"allow": true, "type": "b", "major": major, "minor": minor, "access": "r"},
+        ],
+        "blockIO": {
+            "throttleReadBpsDevice": of(rate), "throttleWriteBpsDevice": of(2 * rate),
+            "throttleReadIOPSDevice": of(3000), "throttleWriteIOPSDevice": of(4000),
+        },
+    });
+    let bundle = limited(t, limits).edit(|c| {
+        c["linux"]["devices"] =
+            json!([{"path": "/dev/disk", "type": "b", "major": major, "minor": minor}]);
+    });
+    let probe = bundle.create_cmd("probe", &[]).run();
+    if probe.stderr.contains("here, which needs") {
+        cannot("a kernel without CONFIG_BLK_DEV_THROTTLING");
+    }
+    probe.ok();
+    t.cmd(&["delete", "--force", "probe"]).run().ok();
+    bundle
+}
+
+fn read_back_io(t: &T) {
+    let disk = Disk::find(t);
+    let (major, minor) = (disk.major, disk.minor);
+    let c = with_rates(t, &disk, 1 << 20).create();
+    let rows: &[(&str, String)] = if t.facts.cgroup == Cgroup::V2 {
+        &[(
+            "io.max",
+            format!("{major}:{minor} rbps=1048576 wbps=2097152 riops=3000 wiops=4000"),
+        )]
+    } else {
+        &[
+            (
+                "blkio.throttle.read_bps_device",
+                format!("{major}:{minor} 1048576"),
+            ),
+            (
+                "blkio.throttle.write_bps_device",
+                format!("{major}:{minor} 2097152"),
+            ),
+            (
+                "blkio.throttle.read_iops_device",
+                format!("{major}:{minor} 3000"),
+            ),
+            (
+                "blkio.throttle.write_iops_device",
+                format!("{major}:{minor} 4000"),
+            ),
+        ]
+    };
+    for (file, want) in rows {
+        assert_eq!(value(&c, file), *want, "{file}");
+    }
+}
+
+/// Two seconds' worth of bytes take more than one, and are counted.
+fn io_rate(t: &T) {
+    const RATE: u64 = 1 << 20;
+    let disk = Disk::find(t);
+    let (major, minor) = (disk.major, disk.minor);
+    let bytes = (2 * RATE).to_string();
+    let c = with_rates(t, &disk, RATE)
+        .probe(&["read-direct", "/dev/disk", &bytes, "--", "sleep"])
+        .detach();
+    wait_for("a slow read", || !c.lines().is_empty());
+    let line = &c.lines()[0];
+    assert_eq!(line["bytes"], 2 * RATE, "{line}");
+    assert!(line["millis"].as_u64() >= Some(1000), "{line}");
+    let (file, word) = if t.facts.cgroup == Cgroup::V2 {
+        ("io.stat", format!("{major}:{minor} rbytes="))
+    } else {
+        (
+            "blkio.throttle.io_service_bytes",
+            format!("{major}:{minor} Read "),
+        )
+    };
+    let text = value(&c, file);
+    let count = text.lines().find_map(|line| line.strip_prefix(&word));
+    let count = count.and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
+    assert!(count >= Some(2 * RATE), "{text}");
+}
+
+/// The second page is refused, or ends the program.
+fn huge_pages(t: &T) {
+    need(t, "hugetlb");
+    t.facts.need_path(
+        "/sys/kernel/mm/hugepages/hugepages-2048kB",
+        "pages of 2 MiB",
+    );
+    let knob = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+    let number = || {
+        fs::read_to_string(knob)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap_or(0_u64)
+    };
+    let before = number();
+    let _ = fs::write(knob, (before + 4).to_string());
+    if number() < before + 4 {
+        let _ = fs::write(knob, before.to_string());
+        cannot("no memory for four huge pages");
+    }
+    let resources = json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 2 << 20}]});
+    let out = limited(t, resources)
+        .probe(&["huge", "1", "--", "huge", "1"])
+        .run();
+    let _ = fs::write(knob, before.to_string());
+    let lines = out.lines();
+    assert_eq!(lines[0]["ok"], true, "{}", out.stdout);
+    // SIGBUS where pages count at their use, ENOMEM where they do at their reservation.
+    let refused = lines.get(1).is_some_and(|line| line["errno"] == "ENOMEM");
+    assert!(
+        refused || out.code() == 128 + libc::SIGBUS,
+        "{} {}",
+        out.code(),
+        out.stdout
+    );
+}
+
 fn cannot_be_converted(t: &T) {
     if t.foreign() {
         return;
@@ -277,8 +579,22 @@ fn missing_controller(t: &T) {
     if missing.is_empty() {
         cannot("all of them are here");
     }
+    let root = t.root.to_string_lossy();
     for (controller, resources, option) in missing {
-        limited(t, resources.clone()).create_fails(&[controller, option]);
+        let bundle = limited(t, resources.clone()).probe(&["echo", "ran"]);
+        bundle.create_fails(&[controller, option]);
+        let dir = bundle.dir.to_string_lossy();
+        let words = [
+            "--root",
+            &root,
+            "--cgroup-policy=best-effort",
+            "run",
+            "-b",
+            &dir,
+        ];
+        let out = t.bare(&[&words[..], &[&t.id()]].concat()).run().ok();
+        assert_eq!(out.stdout, "ran\n");
+        assert!(out.stderr.contains(option), "{}", out.stderr);
     }
 }
 

@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::users::{User, become_user};
 use crate::case::{Case, cannot, case};
 use crate::facts::Cgroup;
 use crate::harness::T;
-use crate::runtime::{Out, wait_for};
+use crate::kernel;
+use crate::runtime::{Cmd, Out, wait_for};
 
 pub const CASES: &[Case] = &[
     case!(without_systemd),
     case!(paths_that_are_none),
     case!(properties, 60),
+    case!(limits_that_are_no_properties, 60),
     case!(default_unit, 60),
     case!(annotations, 60),
     case!(bad_annotations),
@@ -22,6 +25,8 @@ pub const CASES: &[Case] = &[
     case!(changes, 60),
     case!(unit_is_taken, 60),
     case!(foreground, 60),
+    case!(manager_of_a_user, 60),
+    case!(user_namespace, 60),
 ];
 
 fn need_systemd(t: &T) {
@@ -73,10 +78,14 @@ fn create(t: &T, id: &str, edit: impl FnOnce(&mut serde_json::Value)) -> Out {
 
 fn delete(t: &T, id: &str) {
     t.cmd(&["delete", "--force", id]).run().ok();
-    assert_eq!(
-        shown(t, &format!("ocilet-{id}.scope"), "LoadState"),
-        "not-found"
-    );
+    forgotten(t, id);
+}
+
+/// systemd forgets a unit that has stopped soon, but not at once.
+fn forgotten(t: &T, id: &str) {
+    wait_for("systemd to forget the unit", || {
+        shown(t, &format!("ocilet-{id}.scope"), "LoadState") == "not-found"
+    });
 }
 
 fn without_systemd(t: &T) {
@@ -164,6 +173,36 @@ fn properties(t: &T) {
     delete(t, &id);
     // The same name again.
     create(t, &id, |_| ()).ok();
+    delete(t, &id);
+}
+
+/// What systemd has no property for is in the files, and stays there.
+fn limits_that_are_no_properties(t: &T) {
+    need_systemd(t);
+    if t.facts.cgroup != Cgroup::V2 {
+        cannot("cgroup v2 only");
+    }
+    let id = t.id();
+    create(t, &id, |c| {
+        c["linux"]["resources"] = json!({
+            "memory": {"limit": 33_554_432},
+            "unified": {"memory.high": "16777216", "pids.max": "33"},
+        });
+    })
+    .ok();
+    let path = format!("ocilet.slice/ocilet-test.slice/ocilet-{id}.scope");
+    let check = || {
+        for (name, want) in [
+            ("memory.max", "33554432"),
+            ("memory.high", "16777216"),
+            ("pids.max", "33"),
+        ] {
+            assert_eq!(file(&path, name), want, "{name}");
+        }
+    };
+    check();
+    t.tool("systemctl", &["daemon-reload"]).run().ok();
+    check();
     delete(t, &id);
 }
 
@@ -294,8 +333,112 @@ fn foreground(t: &T) {
     bundle.write();
     let out = call(t, &["run", "-b", &bundle.dir.to_string_lossy(), &id]);
     assert_eq!(out.code(), 7, "{}", out.stderr);
-    assert_eq!(
-        shown(t, &format!("ocilet-{id}.scope"), "LoadState"),
-        "not-found"
+    forgotten(t, &id);
+}
+
+/// Without root the manager of the user makes the unit, below its own cgroup.
+fn manager_of_a_user(t: &T) {
+    need_systemd(t);
+    if t.facts.cgroup != Cgroup::V2 {
+        cannot("on cgroup v1 users get no controllers");
+    }
+    t.facts
+        .need_path("/run/user/1000/systemd/private", "a manager of user 1000");
+    let user = User::new(t, 1000);
+    let id = t.id();
+    let bundle = user.bundle(&user.single()).probe(&["sleep"]).edit(|c| {
+        c["linux"]["cgroupsPath"] = json!(format!("ocilet-test.slice:ocilet:{id}"));
+        c["linux"]["resources"] = json!({
+            "memory": {"limit": 33_554_432}, "pids": {"limit": 50}, "cpu": {"shares": 512},
+        });
+    });
+    bundle.write();
+    let dir = bundle.dir.to_string_lossy().into_owned();
+    let pid_file = user.root.join("pid");
+    let pid_name = pid_file.to_string_lossy();
+    user.cmd(&[
+        "--systemd-cgroup",
+        "create",
+        "-b",
+        &dir,
+        "--pid-file",
+        &pid_name,
+        &id,
+    ])
+    .run()
+    .ok();
+    let unit = format!("ocilet-{id}.scope");
+    let path = format!(
+        "user.slice/user-1000.slice/user@1000.service/ocilet.slice/ocilet-test.slice/{unit}"
     );
+    let pid = fs::read_to_string(&pid_file).unwrap();
+    let seen = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    assert_eq!(seen.trim(), format!("0::/{path}"));
+    for (name, want) in [("pids.max", "50"), ("memory.max", "33554432")] {
+        assert_eq!(file(&path, name), want, "{name}");
+    }
+    let shown = |property: &str| {
+        let words = ["--user", "show", "--value", "-p", property, &unit];
+        let show = Cmd::new(t, &t.facts.need_tool("systemctl"), &words);
+        let show = show.env("XDG_RUNTIME_DIR", "/run/user/1000");
+        let out = show.before_exec(|| become_user(1000)).run().ok();
+        out.stdout.trim().to_owned()
+    };
+    for (property, want) in [
+        ("ActiveState", "active"),
+        ("Delegate", "yes"),
+        ("Slice", "ocilet-test.slice"),
+        ("TasksMax", "50"),
+        ("MemoryMax", "33554432"),
+        ("CPUWeight", "59"),
+    ] {
+        assert_eq!(shown(property), want, "{property}");
+    }
+    user.cmd(&["start", &id]).run().ok();
+    // Who is outside of what the manager of the user has may not put anybody inside.
+    let door =
+        "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/init.scope/cgroup.procs";
+    let mut door = fs::OpenOptions::new().write(true).open(door).unwrap();
+    let inside = std::io::Write::write_all(&mut door, std::process::id().to_string().as_bytes());
+    inside.unwrap();
+    user.cmd(&["update", "--pids-limit", "60", &id]).run().ok();
+    assert_eq!(
+        (shown("TasksMax"), file(&path, "pids.max")),
+        ("60".into(), "60".into())
+    );
+    user.cmd(&["exec", &id, "/bin/probe", "exit"]).run().ok();
+    user.cmd(&["pause", &id]).run().ok();
+    user.cmd(&["resume", &id]).run().ok();
+    user.cmd(&["kill", &id, "KILL"]).run().ok();
+    kernel::wait(pid.parse().unwrap(), 0);
+    user.cmd(&["delete", &id]).run().ok();
+    wait_for("the manager to forget the unit", || {
+        shown("LoadState") == "not-found"
+    });
+}
+
+/// Root with a user namespace: init gives up the rights that it takes to enter before there is a unit.
+fn user_namespace(t: &T) {
+    need_systemd(t);
+    let id = t.id();
+    create(t, &id, |c| {
+        let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        c["linux"]["namespaces"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"type": "user"}));
+        (c["linux"]["uidMappings"], c["linux"]["gidMappings"]) = (map.clone(), map);
+        c["linux"]["resources"] = json!({"pids": {"limit": 50}});
+    })
+    .ok();
+    let path = format!("ocilet.slice/ocilet-test.slice/ocilet-{id}.scope");
+    assert_eq!(file(&path, "pids.max"), "50");
+    let pids = if t.facts.cgroup == Cgroup::V2 {
+        "pids.current"
+    } else {
+        "tasks"
+    };
+    assert_ne!(file(&path, pids), if pids == "tasks" { "" } else { "0" });
+    t.cmd(&["start", &id]).run().ok();
+    delete(t, &id);
 }

@@ -322,10 +322,10 @@ pub(super) struct User<'t> {
     t: &'t T,
     id: u32,
     ocilet: PathBuf,
-    root: PathBuf,
+    pub(super) root: PathBuf,
 }
 
-fn become_user(id: u32) -> io::Result<()> {
+pub(super) fn become_user(id: u32) -> io::Result<()> {
     // SAFETY: plain numbers, and an empty list.
     unsafe {
         check(libc::setgroups(0, std::ptr::null()))?;
@@ -363,7 +363,7 @@ impl<'t> User<'t> {
         json!([{"containerID": 0, "hostID": self.id, "size": 1}])
     }
 
-    fn cmd(&self, args: &[&str]) -> Cmd {
+    pub(super) fn cmd(&self, args: &[&str]) -> Cmd {
         let id = self.id;
         Cmd::new(self.t, &self.ocilet, args)
             .filtered(self.t.filter.clone())

@@ -87,6 +87,8 @@ pub fn call(verb: &str, words: &[&str]) -> Answer {
         "spin" => spin(number(words.first(), 100)),
         "fork" => fork(number(words.first(), 1)),
         "bomb" => bomb(),
+        "huge" => huge(number(words.first(), 1)),
+        "read-direct" => read_direct(path, number(words.get(1), 0)),
         "signal-wait" => signal_wait(words),
         "winch" => winch(),
         "ioctl" => ioctl(path, words),
@@ -216,6 +218,41 @@ fn bomb() -> Answer {
 fn eat(size: u64) -> Answer {
     std::mem::forget(vec![1_u8; (size << 20) as usize]);
     ok()
+}
+
+/// Keeps so many huge pages of the default size in use; more than are allowed end with SIGBUS where they are not reserved.
+fn huge(pages: u64) -> Answer {
+    let (size, kind) = (
+        2 << 20,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB,
+    );
+    for _ in 0..pages {
+        // SAFETY: a new mapping, which nobody takes away.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), size, 3, kind, -1, 0) };
+        if page == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: its first byte is writable, and ours.
+        unsafe { page.cast::<u8>().write_volatile(1) };
+    }
+    ok()
+}
+
+/// Reads so many bytes past the page cache, and tells how long that took.
+fn read_direct(path: &str, bytes: u64) -> Answer {
+    const PIECE: usize = 64 << 10;
+    let mut open = fs::OpenOptions::new();
+    let mut file = open.read(true).custom_flags(libc::O_DIRECT).open(path)?;
+    let mut buffer = vec![0_u8; 2 * PIECE];
+    let start = buffer.as_ptr().align_offset(4096);
+    let (began, mut read) = (Instant::now(), 0);
+    while read < bytes {
+        match file.read(&mut buffer[start..start + PIECE])? {
+            0 => break,
+            count => read += count as u64,
+        }
+    }
+    Ok(json!({"bytes": read, "millis": began.elapsed().as_millis() as u64}))
 }
 
 /// A child that does it, and may not live to see it.
