@@ -521,7 +521,9 @@ fn huge_pages(t: &T) {
     let lines = out.lines();
     assert_eq!(lines[0]["ok"], true, "{}", out.stdout);
     // SIGBUS where pages count at their use, ENOMEM where they do at their reservation.
-    let refused = lines.get(1).is_some_and(|line| line["errno"] == "ENOMEM");
+    let refused = lines
+        .get(1)
+        .is_some_and(|line| line["code"] == libc::ENOMEM);
     assert!(
         refused || out.code() == 128 + libc::SIGBUS,
         "{} {}",
