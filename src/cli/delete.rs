@@ -6,6 +6,7 @@
 
 use super::state::{CGROUPS, open_root, status};
 use super::{Call, FAILED};
+use crate::cgroup::Mode;
 use crate::error::{At, Cause, Fault, Rule, Step};
 use crate::plan::hooks::Moment;
 use crate::run::{self, Hooks};
@@ -50,8 +51,14 @@ pub(super) fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
                 );
                 return Ok(FAILED);
             }
-            end(record, boot, status)?;
-            (known(Some(record), boot), Some(record))
+            let cgroups = known(Some(record), boot);
+            let held = cgroups.as_ref().is_some_and(|it| it.mode != Mode::None);
+            match end(record, boot, status, if held { 1 } else { PATIENCE }) {
+                // Others may leave it no time to end: it is killed with them, and waited for, in its cgroup.
+                Err(fault) if held && matches!(fault.cause(), Cause::Timeout(_)) => {}
+                ended => ended?,
+            }
+            (cgroups, Some(record))
         }
         // Init ends by itself when its maker is gone, and that had the lock.
         Err(fault) if is(&fault, Rule::HalfMade) => match dir.load_intent(buffer) {
@@ -61,7 +68,7 @@ pub(super) fn remove(call: &Call, force: bool) -> Result<i32, Fault> {
         },
         Err(fault) if force && is(&fault, Rule::Corrupt) => match dir.load_copy(buffer) {
             Ok(record) => {
-                end(record, boot, status(&dir, record, boot)?)?;
+                end(record, boot, status(&dir, record, boot)?, PATIENCE)?;
                 (known(Some(record), boot), Some(record))
             }
             Err(fault) if is(&fault, Rule::Corrupt) => (None, None),
@@ -99,13 +106,13 @@ fn poststop(call: &Call, record: Stored<'_>) {
 }
 
 /// Kills the init, if it lives, and waits for its end; a frozen one ends when its cgroup is cleared.
-fn end(record: Stored<'_>, boot: &[u8], status: Status) -> Result<(), Fault> {
+fn end(record: Stored<'_>, boot: &[u8], status: Status, patience: u16) -> Result<(), Fault> {
     let Some(init) = record.find_init(boot)? else {
         return Ok(());
     };
     match init.signal(KILL) {
         Err(fault) if is(&fault, Rule::NotRunning) => Ok(()),
-        Ok(()) if status != Status::Paused => init.await_end(PATIENCE),
+        Ok(()) if status != Status::Paused => init.await_end(patience),
         sent => sent,
     }
 }
