@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod exec;
+mod mounts;
 
 pub use exec::{Joining, exec};
+pub use mounts::mounts;
 
 use core::ffi::CStr;
 

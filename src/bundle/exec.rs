@@ -14,8 +14,8 @@ use crate::state::{Dir, Stored};
 use crate::sys::memory::TakeOnce;
 
 /// The document of `--process`, and its lists.
-static OWN_DOC: TakeOnce<[u8; CONFIG_BYTES]> = TakeOnce::new([0; CONFIG_BYTES]);
-static OWN_POOLS: TakeOnce<Pools> = TakeOnce::new(Pools::new());
+pub(super) static OWN_DOC: TakeOnce<[u8; CONFIG_BYTES]> = TakeOnce::new([0; CONFIG_BYTES]);
+pub(super) static OWN_POOLS: TakeOnce<Pools> = TakeOnce::new(Pools::new());
 
 /// A container to join, and with what.
 #[derive(Clone, Copy)]

@@ -16,6 +16,7 @@ mod help;
 mod kill;
 mod layout;
 mod list;
+mod mounts;
 mod ps;
 mod spec;
 mod start;
@@ -47,7 +48,7 @@ const SIGXFSZ: i32 = 25;
 /// The verbs that have a file of their own, in the order of `run_verb`;
 /// those behind `help` are only in the whole program.
 const VERBS: &str = "create run start state kill delete list exec help spec features wait pause resume update events \
-                     ps completion";
+                     ps completion mounts";
 
 /// The place of `help` in it.
 const HELP: usize = 8;
@@ -219,7 +220,8 @@ fn run_verb(call: &mut Call, section: &Row) -> Result<i32, Fault> {
         Some(14) => update::update(call),
         Some(15) => events::events(call),
         Some(16) => ps::ps(call),
-        _ => completion::completion(call),
+        Some(17) => completion::completion(call),
+        _ => mounts::mounts(call),
     }
 }
 

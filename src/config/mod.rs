@@ -81,6 +81,17 @@ pub fn read_resources(doc: &[u8], pools: &mut Pools) -> Result<Resources, Fault>
     Ok(draft.resources)
 }
 
+/// Reads a document that has nothing but `mounts`, as for the verb of this name.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub fn read_mounts(doc: &[u8], pools: &mut Pools) -> Result<Config, Fault> {
+    document(doc, pools, Obj::Mounts)
+        .map(|draft| draft.config)
+        .map_err(|wrong| Fault::placed(Step::ReadMounts, wrong.cause(), wrong.at()))
+}
+
 /// Bytes, then meaning.
 fn document(doc: &[u8], pools: &mut Pools, obj: Obj) -> Result<Draft, Wrong> {
     scan::scan(doc, &mut pools.keys)?;

@@ -134,6 +134,9 @@ objects! {
         may annotations "annotations" Pairs(Pool::Annotations);
         may linux "linux" Object(Obj::Linux);
     }
+    Mounts MountsMissing config {
+        must mounts "mounts" Objects(Obj::Mount);
+    }
     Root KeysRoot root {
         must path "path" Text;
         may readonly "readonly" Bool;

@@ -197,6 +197,8 @@ table! {
         NeedsMountNamespace = "mounts, masked and read-only paths and a read-only root need {\"type\": \"mount\"} in linux.namespaces",
         PrivateNoPivot = "a private rootfsPropagation is not safe without pivot_root; leave out --no-pivot",
         UpdateRdt = "the container has no resctrl group: its config.json has no linux.intelRdt",
+        MountsMissing = "a document of mounts has a list \"mounts\"",
+        LiveMount = "a container that is there gets no new procfs, cgroups or id-mapped mounts",
         IdMapBind = "only a bind mount can be id-mapped",
         IdMapMissing = "an id-mapped mount needs uidMappings and gidMappings, of its own or of a user namespace of the container",
         // rootfs/

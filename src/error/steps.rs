@@ -20,6 +20,7 @@ table! {
         ReadConfig = "read config.json",
         ReadProcess = "read the process document",
         ReadResources = "read the resources document",
+        ReadMounts = "read the mounts document",
         ReadStats = "read the statistics of the container",
         // plan/
         MakePlan = "plan the container",
@@ -69,6 +70,7 @@ table! {
         OpenSource = "open the source of",
         Mount = "mount",
         SetMountFlags = "set the flags of",
+        Unmount = "unmount",
         MapMount = "map the ids of",
         CheckMount = "check",
         CopyUp = "copy the old content of",

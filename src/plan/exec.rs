@@ -10,7 +10,7 @@ use super::draft::Draft;
 use super::environment::Seen;
 use super::make::{Request, Source};
 use super::process::{self, Extra};
-use super::route::NamespaceKind;
+use super::route::{Kinds, NamespaceKind};
 use super::seccomp;
 use crate::error::Fault;
 use crate::seccomp::Scratch;
@@ -56,9 +56,7 @@ fn fill(
     }
     if let Some(linux) = &config.config.linux {
         let namespaces = &mut draft.plan.namespaces;
-        for entry in linux.namespaces.of(&config.pools.namespaces) {
-            namespaces.new = namespaces.new.with(entry.kind);
-        }
+        namespaces.new = joined(config);
         namespaces.aided = namespaces.own(NamespaceKind::User) && !request.rootless;
         if source.config.linux.is_none() {
             process::machine(linux, config.doc, &mut draft.plan.process)?;
@@ -69,4 +67,15 @@ fn fill(
         Some(process) => process::affinity(process, source.doc, &mut draft.plan.process),
         None => Ok(()),
     }
+}
+
+/// The kinds of namespaces that the container does not share with the runtime.
+pub(super) fn joined(config: Source<'_>) -> Kinds {
+    let mut kinds = Kinds::default();
+    if let Some(linux) = &config.config.linux {
+        for entry in linux.namespaces.of(&config.pools.namespaces) {
+            kinds = kinds.with(entry.kind);
+        }
+    }
+    kinds
 }

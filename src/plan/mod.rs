@@ -14,6 +14,7 @@ pub mod exec;
 pub mod hooks;
 mod id_map;
 pub mod limits;
+pub mod live;
 pub mod make;
 pub mod mounts;
 pub mod op;

@@ -150,18 +150,22 @@ fn after(draft: &mut Draft<'_>, linux: &Linux) {
         let path = draft.path(*text);
         draft.op(Op::Mask { path });
     }
-    // What had to stay writable until everything was made in it; the root comes last.
-    for place in 0..draft.plan.root.before as usize {
+    seals(draft);
+    if config.root.is_some_and(|root| root.readonly) {
+        let path = draft.plan.arena.push(b"/");
+        draft.op(Op::Seal { path });
+    }
+}
+
+/// What had to stay writable until everything was made in it; the root comes last.
+pub(super) fn seals(draft: &mut Draft<'_>) {
+    for place in 0..draft.plan.ops.len() {
         if let Some(Op::Mount(mount)) = draft.plan.ops.get(place)
             && mount.seal
         {
             let path = mount.target;
             draft.op(Op::Seal { path });
         }
-    }
-    if config.root.is_some_and(|root| root.readonly) {
-        let path = draft.plan.arena.push(b"/");
-        draft.op(Op::Seal { path });
     }
 }
 
@@ -198,7 +202,7 @@ fn propagation(asked: Option<Propagation>) -> (u32, u32) {
 }
 
 /// Plans one entry of `mounts`.
-fn one(draft: &mut Draft<'_>, entry: &config::Mount) -> Result<(), Fault> {
+pub(super) fn one(draft: &mut Draft<'_>, entry: &config::Mount) -> Result<(), Fault> {
     let doc = draft.source.doc;
     let at = At::Byte(entry.at);
     let (flags, data, foreign) = options(draft, entry);

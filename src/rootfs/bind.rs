@@ -28,7 +28,7 @@ pub(super) fn bind<const N: usize>(
     ask: &dyn Fn() -> Result<OwnedFd, Fault>,
 ) -> Result<OwnedFd, Fault> {
     let target = arena.cstr(op.target);
-    let cloned = if op.id_map.is_some() {
+    let cloned = if rootfs.live || op.id_map.is_some() {
         Ok(ask()?)
     } else {
         match sys::clone_tree(path::cwd(), source, op.recursive) {

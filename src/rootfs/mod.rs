@@ -34,7 +34,7 @@ use rustix::fs::Mode;
 
 use crate::error::{At, Context, Fault, Step};
 use crate::fs::later::Later;
-use crate::fs::proc::Proc;
+use crate::fs::proc::{Proc, SelfFd};
 use crate::fs::root::Root;
 use crate::plan::arena::Arena;
 use crate::plan::mounts::Setup;
@@ -64,6 +64,8 @@ pub struct Rootfs<'a> {
     pivoted: bool,
     /// The working directory is the procfs, for paths like `self/fd/N`.
     in_proc: bool,
+    /// The container is there, and its mount namespace is not where sources are.
+    live: bool,
     /// Descriptors that have done their duty.
     done: Later,
 }
@@ -96,11 +98,43 @@ pub fn enter<'a, const N: usize>(
         masks: mask::Sources::prepare(setup.masks),
         pivoted: false,
         in_proc: true,
+        live: false,
         done: Later::new(),
     })
 }
 
-impl Rootfs<'_> {
+impl<'a> Rootfs<'a> {
+    /// The root of a container that is there, from inside its mount namespace. What is bound is asked for.
+    #[must_use]
+    pub fn live(fd: OwnedFd, proc: &'a Proc) -> Self {
+        rustix::process::umask(Mode::empty());
+        Rootfs {
+            fd,
+            proc,
+            procfs: None,
+            sysfs: None,
+            base: None,
+            old: false,
+            dev: None,
+            masks: mask::Sources::prepare(false),
+            pivoted: true,
+            in_proc: false,
+            live: true,
+            done: Later::new(),
+        }
+    }
+
+    /// Takes away what is mounted at a path without links: where they lead is for the container to say.
+    ///
+    /// # Errors
+    ///
+    /// `Step::Unmount`. EINVAL: nothing is.
+    pub fn unmount(&mut self, path: &CStr) -> Result<(), Fault> {
+        let place = self.root().literal(path).step(Step::Unmount)?;
+        self.stand_in_proc()?;
+        crate::sys::mount::detach(SelfFd::of(&place).path()).step(Step::Unmount)
+    }
+
     /// Carries out `ops`, of which the first is number `first` of the plan. After pivot_root the working directory is
     /// "/" in the end, before it is undefined. What cannot be opened from here is asked for.
     ///

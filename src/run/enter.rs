@@ -108,7 +108,7 @@ fn affinity(cpus: Option<&Cpus>) -> Result<(), Fault> {
 }
 
 /// Joins all that the container does not share with us; then its root, where that comes with no mount namespace.
-fn namespaces(init: &Live, plan: &Plan) -> Result<(), Fault> {
+pub(super) fn namespaces(init: &Live, plan: &Plan) -> Result<(), Fault> {
     let kinds = plan.namespaces.new;
     let root = if kinds.has(NamespaceKind::Mount) {
         None

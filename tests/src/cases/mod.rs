@@ -14,6 +14,7 @@ mod idmap;
 mod labels;
 mod lifecycle;
 mod limits;
+mod live;
 mod mounts;
 mod namespaces;
 mod network;
@@ -39,6 +40,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("exec", exec::CASES),
     ("wait", wait::CASES),
     ("mounts", mounts::CASES),
+    ("live", live::CASES),
     ("rootfs", rootfs::CASES),
     ("namespaces", namespaces::CASES),
     ("network", network::CASES),
