@@ -36,6 +36,7 @@ ocilet-tests run [--filter WORD]... [--skip WORD]... [--ocilet PATH] [--cgroup v
     --coverage       a property of config.json or a flag that no case has used is a failure
     OCILET_MUST_WORK=1 turns a skip into a failure unless the environment itself cannot have the feature
     OCILET_TESTS_PATIENCE=N multiplies every time-out
+    OCILET_TESTS_DOCUMENTS=DIR keeps what the runtime prints as JSON, for tests/schemas
     OCILET_GUEST=1   says that no host tools are to be expected
 ocilet-tests list                        names of the cases
 ocilet-tests case NAME --ocilet PATH     one case with its output

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::case::Case;
+use crate::coverage::record::DOCUMENTS;
 use crate::coverage::sum::Sum;
 use crate::facts::patience;
 use crate::{cases, kernel, witness};
@@ -121,6 +122,7 @@ pub fn run(args: &[String]) -> ExitCode {
         eprintln!("run: no {}", options.ocilet.display());
         return ExitCode::from(2);
     }
+    documents(&options);
     // SAFETY: plain numbers.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
     let (serial, parallel): (VecDeque<_>, VecDeque<_>) = chosen(&options)
@@ -156,6 +158,17 @@ pub fn run(args: &[String]) -> ExitCode {
         tally.passed, tally.failed, tally.skipped
     );
     ExitCode::from(u8::from(tally.failed > 0))
+}
+
+/// The place for the documents that the cases come by, if somebody wants them; empty for the run that counts.
+fn documents(options: &Options) {
+    let Some(dir) = std::env::var_os(DOCUMENTS) else {
+        return;
+    };
+    if options.coverage {
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+    std::fs::create_dir_all(&dir).expect("a directory for documents");
 }
 
 /// What all cases together have used. Of some cases alone it says nothing.

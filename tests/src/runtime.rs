@@ -190,14 +190,14 @@ impl Running {
     }
 
     fn finish(&mut self, status: ExitStatus) -> Out {
-        let stderr = lossy(&self.err);
+        let (stdout, stderr) = (lossy(&self.out), lossy(&self.err));
         if let Some(call) = self.call.take() {
-            call.ended(status, &stderr);
+            call.ended(status, &stdout, &stderr);
         }
         Out {
             line: self.line.clone(),
             status,
-            stdout: lossy(&self.out),
+            stdout,
             stderr,
             took: self.began.elapsed(),
         }

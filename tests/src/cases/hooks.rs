@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::bundle::Bundle;
 use crate::case::{Case, case};
+use crate::coverage::record;
 use crate::facts::patience;
 use crate::harness::T;
 use crate::kernel;
@@ -111,6 +112,7 @@ fn order_and_what_they_are_told(t: &T) {
     ];
     for ((line, kind), status) in all.iter().zip(KINDS).zip(status) {
         let state = &line["state"];
+        record::document("hook", &state.to_string());
         assert_eq!(state["ociVersion"], "1.3.0", "{kind}");
         assert_eq!(state["id"], json!(id), "{kind}");
         assert_eq!(state["status"], status, "{kind}");

@@ -580,6 +580,7 @@ fn asking(t: &T) -> (Value, UnixListener) {
 }
 
 fn check_state(state: &Value, id: &str, bundle: &Path, pid: u64) {
+    crate::coverage::record::document("seccomp", &state.to_string());
     assert_eq!(state["fds"], json!(["seccompFd"]));
     assert_eq!(state["metadata"], "me\"ta\u{e4}");
     assert_eq!(

@@ -1,4 +1,5 @@
-//! In the process of a case: the containers it has made and the command lines that were taken.
+//! In the process of a case: the containers it has made, the command lines that were taken, and the documents that came
+//! of them.
 //!
 //! Only a document that the case has built from the minimal config counts, and of it only what differs: documents from
 //! elsewhere (whole profiles, `spec`, damaged ones) hold everything and show nothing about a single property. Only
@@ -6,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Mutex;
@@ -29,6 +31,8 @@ struct Record {
     bundles: BTreeMap<PathBuf, Written>,
     paths: BTreeSet<String>,
     lines: BTreeSet<String>,
+    /// Kind, and text in one line.
+    documents: BTreeSet<(&'static str, String)>,
     whole: bool,
 }
 
@@ -54,6 +58,10 @@ pub fn written(dir: &Path, config: &Value, text: &str) {
 pub struct Call {
     line: String,
     paths: BTreeSet<String>,
+    /// Of the document that the command makes.
+    kind: Option<&'static str>,
+    /// Where `spec` writes it.
+    file: PathBuf,
 }
 
 impl Call {
@@ -62,20 +70,53 @@ impl Call {
         Self {
             line: normal(words),
             paths: bundle(words, cwd).map_or_else(BTreeSet::new, paths_of),
+            kind: kind(words),
+            file: directory(words, cwd).join("config.json"),
         }
     }
 
     /// It has ended, and said this.
-    pub fn ended(self, status: ExitStatus, stderr: &str) {
+    pub fn ended(self, status: ExitStatus, stdout: &str, stderr: &str) {
         // The programs of `run`, `exec` and `wait` have statuses of their own, and can say something, too.
         let refused = || stderr.contains("ocilet: ") || stderr.contains("\"level\":\"error\"");
         if !status.success() && (status.code().is_none() || refused()) {
             return;
         }
+        match self.kind {
+            Some("config") => document(
+                "config",
+                &fs::read_to_string(&self.file).unwrap_or_default(),
+            ),
+            Some("events") => stdout.lines().for_each(|line| document("events", line)),
+            Some(kind) => document(kind, stdout),
+            None => {}
+        }
         with(|record| {
             record.lines.insert(self.line);
             record.paths.extend(self.paths);
         });
+    }
+}
+
+/// A document of a kind that has a schema in tests/schemas; help is none.
+pub fn document(kind: &'static str, text: &str) {
+    if let Ok(value) = serde_json::from_str::<Value>(text) {
+        with(|record| record.documents.insert((kind, value.to_string())));
+    }
+}
+
+/// The kind of document that a command makes.
+fn kind(words: &[&str]) -> Option<&'static str> {
+    const COMMANDS: [&str; 8] = [
+        "create", "run", "exec", "spec", "state", "list", "features", "events",
+    ];
+    match *words.iter().find(|word| COMMANDS.contains(word))? {
+        "spec" => Some("config"),
+        "state" => Some("state"),
+        "list" if words.iter().any(|word| word.ends_with("json")) => Some("list"),
+        "features" => Some("features"),
+        "events" => Some("events"),
+        _ => None,
     }
 }
 
@@ -98,20 +139,21 @@ fn normal(words: &[&str]) -> String {
 fn bundle(words: &[&str], cwd: &Path) -> Option<PathBuf> {
     let makes = |word: &&str| ["create", "run", "restore"].contains(word);
     let at = words.iter().position(makes)?;
-    let mut rest = words[at + 1..].iter();
+    Some(directory(&words[at + 1..], cwd))
+}
+
+/// What --bundle says, or the current directory.
+fn directory(words: &[&str], cwd: &Path) -> PathBuf {
+    let mut rest = words.iter();
     while let Some(word) = rest.next() {
         let name = word.trim_start_matches('-');
         let (name, value) = name.split_once('=').unwrap_or((name, ""));
         if word.starts_with('-') && ["bundle", "b"].contains(&name) {
-            let value = if value.is_empty() {
-                rest.next()?
-            } else {
-                value
-            };
-            return Some(cwd.join(value));
+            let mut next = || rest.next().copied().unwrap_or_default();
+            return cwd.join(if value.is_empty() { next() } else { value });
         }
     }
-    Some(cwd.to_owned())
+    cwd.to_owned()
 }
 
 /// What the document says, if it is still the one that the case has written.
@@ -134,8 +176,24 @@ pub fn whole_documents() {
     with(|record| record.whole = true);
 }
 
+/// The directory for the documents of a run, if it wants them.
+pub const DOCUMENTS: &str = "OCILET_TESTS_DOCUMENTS";
+
+fn keep(documents: &BTreeSet<(&'static str, String)>) {
+    let Some(dir) = std::env::var_os(DOCUMENTS).map(PathBuf::from) else {
+        return;
+    };
+    for (kind, text) in documents {
+        let file = dir.join(format!("{kind}.{}", std::process::id()));
+        let file = fs::OpenOptions::new().append(true).create(true).open(file);
+        let written = file.and_then(|mut file| writeln!(file, "{text}"));
+        written.expect("the directory of the documents");
+    }
+}
+
 /// Prints what was used, for the run to add up.
 pub fn print() {
+    with(|record| keep(&record.documents));
     let listed: BTreeSet<&str> = super::paths().collect();
     with(|record| {
         for path in &record.paths {
