@@ -23,6 +23,7 @@ mod real;
 mod rootfs;
 mod seccomp;
 mod service;
+mod settings;
 mod state;
 mod systemd;
 mod tty;
@@ -54,6 +55,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("state", state::CASES),
     ("tty", tty::CASES),
     ("users", users::CASES),
+    ("settings", settings::CASES),
     ("idmap", idmap::CASES),
     ("config", config::CASES),
     ("differ", differ::CASES),

@@ -321,7 +321,7 @@ fn wrong_mappings(t: &T) {
 pub(super) struct User<'t> {
     t: &'t T,
     id: u32,
-    ocilet: PathBuf,
+    pub(super) ocilet: PathBuf,
     pub(super) root: PathBuf,
 }
 
