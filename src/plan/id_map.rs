@@ -8,6 +8,7 @@ use super::options::Flags;
 use super::route;
 use crate::config::{self, NamespaceKind};
 use crate::error::{At, Fault, Rule};
+use crate::limits::FULL;
 
 /// The mappings of a mount: its own; without any, those of the container.
 ///
@@ -24,6 +25,9 @@ pub(super) fn of(
         return Ok(None);
     }
     let at = At::Byte(entry.at);
+    if !FULL {
+        return Err(rule(Rule::NotInThisBuild, at));
+    }
     if flags.bind == 0 || flags.remount {
         return Err(rule(Rule::IdMapBind, at));
     }

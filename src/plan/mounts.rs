@@ -241,7 +241,7 @@ pub(super) fn one(draft: &mut Draft<'_>, entry: &config::Mount) -> Result<(), Fa
         mount.kind = Kind::Bind;
         let text = given.ok_or(rule(Rule::BindNeedsSource, at))?;
         mount.source = draft.host_path(text);
-        draft.plan.root.asks |= draft.plan.namespaces.aided || mount.id_map.is_some();
+        draft.plan.root.asks |= FULL && (draft.plan.namespaces.aided || mount.id_map.is_some());
     } else if kind.is_empty() {
         return Err(rule(Rule::MountNeedsType, at));
     } else if kind.is(doc, b"bind") {

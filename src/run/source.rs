@@ -13,6 +13,7 @@ use super::users;
 use super::wire::{Msg, Wire};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
+use crate::limits::FULL;
 use crate::plan::Plan;
 use crate::plan::op::{Mount, Op};
 use crate::plan::route::Mappings;
@@ -21,7 +22,7 @@ use crate::sys::{AsFd, BorrowedFd, OwnedFd, mount, ns, path};
 
 /// The side of init.
 pub(super) fn ask(plan: &Plan, wire: &Wire, op: u32) -> Result<OwnedFd, Fault> {
-    if !plan.root.asks {
+    if !FULL || !plan.root.asks {
         return closed();
     }
     wire.send(Msg::Source(op), None)?;
@@ -45,8 +46,9 @@ pub(super) fn serve(
     let mut users = None;
     loop {
         let word = wire.hear(warn)?.0;
-        let Msg::Source(op) = word else {
-            return word.must_be(Msg::Mounted);
+        let op = match word {
+            Msg::Source(op) if FULL => op,
+            _ => return word.must_be(Msg::Mounted),
         };
         give(plan, init, wire, op, &mut users).map_err(|fault| fault.or_at(At::Op(op)))?;
     }
