@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod exec;
+mod look;
 mod mounts;
 
 pub use exec::{Joining, exec};
+pub use look::look;
 pub use mounts::mounts;
 
 use core::ffi::CStr;

@@ -282,7 +282,7 @@ impl Step {
     /// Whether there may be output of another program that tells why it failed.
     #[must_use]
     pub fn has_output(self) -> bool {
-        self.is_hook() || self == Self::MapIds
+        self.is_hook() || matches!(self, Self::MapIds | Self::Checkpoint | Self::Restore)
     }
 }
 

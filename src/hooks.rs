@@ -56,6 +56,21 @@ impl Output {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
+    /// Forgets it.
+    pub fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    /// Adds what somebody else has read, as far as there is room.
+    pub fn add(&mut self, bytes: &[u8]) {
+        let room = self.bytes.get_mut(self.length..).unwrap_or_default();
+        let length = bytes.len().min(room.len());
+        for (to, from) in room.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        self.length += length;
+    }
+
     /// Reads what is there to be read; whether there may be more later.
     pub fn drain(&mut self, from: &OwnedFd) -> bool {
         loop {

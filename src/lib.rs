@@ -25,6 +25,7 @@ pub mod bundle;
 pub mod cgroup;
 pub mod cli;
 pub mod config;
+pub mod criu;
 pub mod error;
 pub mod fs;
 pub mod hooks;

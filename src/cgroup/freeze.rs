@@ -1,7 +1,7 @@
 //! The freezer: `pause`, `resume`, and holding still what forks faster than it is killed.
 #![forbid(unsafe_code)]
 
-use super::{Kinds, Record, io, remove};
+use super::{Hierarchy, Kinds, Record, io, remove};
 use crate::error::{At, Cause, Context, Errno, Fault, Feature, Place, Step};
 use crate::sys::time::{self, SECOND};
 use crate::sys::{AsFd, BorrowedFd};
@@ -20,10 +20,7 @@ pub fn freeze(record: &Record, frozen: bool) -> Result<(), Fault> {
         let at = At::Place(Place::CgroupRoot);
         Fault::placed(Step::Freeze, Cause::Missing(feature, 0), at)
     };
-    let rows = || record.hierarchies.iter().filter(|row| row.inode != 0);
-    let v1 = rows().find(|row| row.kinds.has(Kinds::FREEZER));
-    let row = v1.or_else(|| rows().find(|row| row.kinds.has(Kinds::UNIFIED)));
-    let row = row.ok_or(missing(Feature::Freezer))?;
+    let row = freezer(record).ok_or(missing(Feature::Freezer))?;
     let dir = io::open_dir(row.dir).step_at(Step::Freeze, row.at)?;
     let start = time::monotonic();
     let mut pause = 1;
@@ -47,6 +44,14 @@ pub fn freeze(record: &Record, frozen: bool) -> Result<(), Fault> {
         remove::wait(&row, pause);
         pause = (pause * 2).min(20);
     }
+}
+
+/// The cgroup of the container that it is frozen with.
+#[must_use]
+pub fn freezer(record: &Record) -> Option<Hierarchy<'_>> {
+    let rows = || record.hierarchies.iter().filter(|row| row.inode != 0);
+    let v1 = rows().find(|row| row.kinds.has(Kinds::FREEZER));
+    v1.or_else(|| rows().find(|row| row.kinds.has(Kinds::UNIFIED)))
 }
 
 /// Whether all processes are as they are to be.

@@ -29,7 +29,7 @@ mod walk;
 
 pub use bus::{bus, refusal};
 pub use discover::{can_make, discover};
-pub use freeze::{freeze, frozen};
+pub use freeze::{freeze, freezer, frozen};
 pub use hierarchies::{Hierarchies, Hierarchy, Kinds};
 pub use join::{aim, join, place, place_of};
 pub use limits::Policy;

@@ -7,7 +7,7 @@ use crate::bundle::{self, Wanted};
 use crate::error::{Fault, Rule, Step};
 use crate::limits::{self, PRESERVE_FDS};
 use crate::plan::service::Service;
-use crate::run::{self, Caller, Order, Purpose};
+use crate::run::{self, BringUp, Caller, Order, Purpose};
 use crate::state;
 use crate::sys::args::Args;
 use crate::sys::proc;
@@ -20,15 +20,19 @@ pub(super) fn create(call: &mut Call) -> Result<i32, Fault> {
 
 /// `run ID`.
 pub(super) fn run(call: &mut Call) -> Result<i32, Fault> {
-    let purpose = if call.parsed.is_on("detach") {
+    make(call, purpose(&call.parsed))
+}
+
+/// What is to become of a container that runs.
+pub(super) fn purpose(parsed: &Parsed) -> Purpose {
+    if parsed.is_on("detach") {
         Purpose::Detach
     } else {
         Purpose::Foreground {
-            keep: call.parsed.is_on("keep"),
-            reaper: !call.parsed.is_on("no-subreaper"),
+            keep: parsed.is_on("keep"),
+            reaper: !parsed.is_on("no-subreaper"),
         }
-    };
-    make(call, purpose)
+    }
 }
 
 fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
@@ -36,12 +40,23 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
     let Some(preserve_fds) = preserve_fds(&mut call.parsed, service.sockets) else {
         return Ok(FAILED);
     };
+    run::protect(call.args, preserve_fds)?;
+    let caller = caller(&call.parsed)?;
+    let given = (service, preserve_fds);
+    in_bundle(call, purpose, given, caller, &mut run::bring_up)
+}
+
+/// Reads the bundle, and has its container brought up.
+pub(super) fn in_bundle(
+    call: &mut Call,
+    purpose: Purpose,
+    (service, preserve_fds): (Service, u32),
+    caller: Caller,
+    bring_up: BringUp<'_>,
+) -> Result<i32, Fault> {
     let (id, parsed) = (call.id, &call.parsed);
     // Before it becomes part of a cgroup's path.
     state::checked(id, Step::ReserveId)?;
-    run::protect(call.args, preserve_fds)?;
-    // Its paths start at the working directory, which the bundle replaces.
-    let caller = caller(parsed)?;
     let wanted = Wanted {
         directory: parsed.value("bundle"),
         id,
@@ -72,10 +87,11 @@ fn make(call: &mut Call, purpose: Purpose) -> Result<i32, Fault> {
         annotations: bundle.annotations,
         caller,
     };
-    run::make(&mut order, &mut warn)
+    run::make(&mut order, bring_up, &mut warn)
 }
 
-/// The sockets and the file that are told of the process.
+/// The sockets and the file that are told of the process. Their paths start at the working directory, which the bundle
+/// replaces.
 pub(super) fn caller(parsed: &Parsed) -> Result<Caller, Fault> {
     Caller::new(
         parsed.value("console-socket"),

@@ -27,7 +27,7 @@ pub(super) fn delete(call: &Call) -> Result<i32, Fault> {
     }
 }
 
-fn is(fault: &Fault, rule: Rule) -> bool {
+pub(super) fn is(fault: &Fault, rule: Rule) -> bool {
     fault.cause() == Cause::Rule(rule)
 }
 

@@ -20,7 +20,7 @@ use heapless::Vec;
 pub(super) static TABLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flags.txt"));
 
 /// The flags that one command can be given: more than any section has.
-const FLAGS: usize = 20;
+const FLAGS: usize = 24;
 /// Operands that are kept; more of them are counted.
 const OPERANDS: usize = 3;
 /// The words that Go takes for booleans, those for true first.

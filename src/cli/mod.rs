@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod alive;
+mod checkpoint;
 mod completion;
 mod create;
 mod delete;
@@ -48,7 +49,7 @@ const SIGXFSZ: i32 = 25;
 /// The verbs that have a file of their own, in the order of `run_verb`;
 /// those behind `help` are only in the whole program.
 const VERBS: &str = "create run start state kill delete list exec help spec features wait pause resume update events \
-                     ps completion mounts";
+                     ps completion mounts checkpoint restore";
 
 /// The place of `help` in it.
 const HELP: usize = 8;
@@ -221,7 +222,9 @@ fn run_verb(call: &mut Call, section: &Row) -> Result<i32, Fault> {
         Some(15) => events::events(call),
         Some(16) => ps::ps(call),
         Some(17) => completion::completion(call),
-        _ => mounts::mounts(call),
+        Some(18) => mounts::mounts(call),
+        Some(19) => checkpoint::checkpoint(call),
+        _ => checkpoint::restore(call),
     }
 }
 

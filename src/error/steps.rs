@@ -142,6 +142,12 @@ table! {
         AwaitStart = "wait for start",
         Start = "start the container",
         JoinContainer = "enter the container",
+        // checkpoint, restore
+        OpenImages = "open the directory of the images",
+        OpenParent = "open --parent-path",
+        RunCriu = "run criu",
+        Checkpoint = "checkpoint the container",
+        Restore = "restore the container",
         Exec = "execute",
     }
 }

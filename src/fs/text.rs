@@ -4,7 +4,8 @@
 use core::ffi::CStr;
 
 use crate::sys::{AsFd, Errno, OwnedFd, path};
-use crate::text::c_text;
+use crate::text::{c_text, pieces};
+use rustix::fs::{Access, AtFlags, accessat};
 
 /// Longest path that the kernel takes, with its NUL.
 pub const PATH_MAX: usize = 4096;
@@ -41,6 +42,19 @@ impl Text {
         place.ok_or(Errno::NAMETOOLONG)?.copy_from_slice(more);
         self.len = end;
         Ok(())
+    }
+
+    /// Becomes the path of a program: that of the first directory in a list like $PATH that has it.
+    #[inline(never)]
+    pub fn find_program(&mut self, list: &[u8], name: &[u8]) -> bool {
+        pieces(list, b':').any(|dir| {
+            self.truncate(0);
+            let whole = [dir, b"/", name].iter().try_for_each(|it| self.push(it));
+            let flags = AtFlags::empty();
+            whole.is_ok()
+                && dir.starts_with(b"/")
+                && accessat(path::cwd(), self.path(), Access::EXEC_OK, flags).is_ok()
+        })
     }
 
     /// The whole room, for another use; it is no path any more.

@@ -15,6 +15,7 @@ pub mod hooks;
 mod id_map;
 pub mod limits;
 pub mod live;
+pub mod look;
 pub mod make;
 pub mod mounts;
 pub mod op;

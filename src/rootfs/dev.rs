@@ -7,12 +7,14 @@ use core::ffi::CStr;
 
 use rustix::fs::{Access, AtFlags, FileType, Gid, Mode, OFlags, Uid};
 
+use super::mask::is_null;
 use super::{Rootfs, mount};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::SelfFd;
 use crate::fs::root::name_of;
 use crate::plan::op::{Device, When};
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, mount as sys, path};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, file, mount as sys, path};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 /// Opening a name without following it.
 const ITSELF: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW);
@@ -107,6 +109,26 @@ pub(super) fn onto(source: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), 
     let (from, to) = (SelfFd::of(source), SelfFd::of(place));
     let flags = linux_raw_sys::general::MS_BIND;
     sys::bind(from.path(), to.path(), flags)
+}
+
+/// The container's null device for standard streams that lead to the host's: criu takes no process with files of mounts
+/// that are not its own. Without such a device they stay as they are.
+pub(super) fn streams(rootfs: &Rootfs<'_>) -> Result<(), Errno> {
+    let null = rootfs.root().follow(c"/dev/null")?;
+    if !is_null(null.as_fd()) {
+        return Ok(());
+    }
+    let null = rootfs.proc.reopen(&null, OFlags::RDWR | OFlags::CLOEXEC)?;
+    if is_null(file::stdin()) {
+        dup2_stdin(&null)?;
+    }
+    if is_null(file::stdout()) {
+        dup2_stdout(&null)?;
+    }
+    if is_null(file::stderr()) {
+        dup2_stderr(&null)?;
+    }
+    Ok(())
 }
 
 /// Makes a link; a name that is there stays, unless it is to be replaced.

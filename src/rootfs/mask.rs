@@ -14,7 +14,7 @@ use super::{Rootfs, attributes, dev, fresh, mount};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::SelfFd;
 use crate::fs::root::Root;
-use crate::sys::{AsFd, OwnedFd, mount as sys, path};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, mount as sys, path};
 use crate::text::c_text;
 
 /// Flags of the empty directory.
@@ -41,7 +41,7 @@ impl Sources {
             None
         };
         Self {
-            null: null.filter(is_null),
+            null: null.filter(|it| is_null(it.as_fd())),
             null_attached: false,
             empty: None,
         }
@@ -49,7 +49,7 @@ impl Sources {
 }
 
 /// Whether it is character device 1:3.
-fn is_null(fd: &OwnedFd) -> bool {
+pub(super) fn is_null(fd: BorrowedFd<'_>) -> bool {
     rustix::fs::fstat(fd).is_ok_and(|about| {
         FileType::from_raw_mode(about.st_mode) == FileType::CharacterDevice
             && about.st_rdev == rustix::fs::makedev(1, 3)
@@ -145,7 +145,7 @@ fn file(rootfs: &mut Rootfs<'_>, place: &OwnedFd) -> Result<Result<(), Errno>, F
     if rootfs.masks.null.is_none() {
         // The container's own one, made by us or examined like the host's, but never followed to.
         let own = rootfs.root().keep_last(c"/dev/null").ok();
-        rootfs.masks.null = own.filter(is_null);
+        rootfs.masks.null = own.filter(|it| is_null(it.as_fd()));
         rootfs.masks.null_attached = true;
     }
     let masks = &mut rootfs.masks;

@@ -184,6 +184,11 @@ impl<'a> Rootfs<'a> {
         self.leave_proc()
     }
 
+    /// The container's null device takes the place of the host's where standard streams lead to that, if it can.
+    pub fn streams(&self) {
+        let _ = dev::streams(self);
+    }
+
     /// The container's root directory, for whatever else must be found in it.
     #[must_use]
     pub fn root(&self) -> Root<'_> {

@@ -51,7 +51,7 @@ impl Caller {
     }
 
     /// The console socket, for the process that opens the terminal.
-    pub(super) fn take_console(&mut self) -> Option<OwnedFd> {
+    pub fn take_console(&mut self) -> Option<OwnedFd> {
         self.console.take()
     }
 
@@ -66,7 +66,7 @@ impl Caller {
     }
 
     /// Tells the number of the process.
-    pub(super) fn write_pid(&self, process: &Init) -> Result<(), Fault> {
+    pub fn write_pid(&self, process: &Init) -> Result<(), Fault> {
         match &self.pid_file {
             Some(file) => file.write(process.pid),
             None => Ok(()),
@@ -75,7 +75,7 @@ impl Caller {
 }
 
 /// The process that is made, our child: mostly the container's first one.
-pub(super) struct Init {
+pub struct Init {
     pub(super) pid: Pid,
     /// `None` below kernel 5.3.
     pub(super) fd: Option<OwnedFd>,

@@ -38,7 +38,7 @@ fn about(text: &[u8]) -> [&[u8]; 3] {
 
 impl<'a> Hooks<'a> {
     /// Those of a plan.
-    pub(super) fn of(plan: &'a Plan, moment: Moment, pid: u32) -> Self {
+    pub fn of(plan: &'a Plan, moment: Moment, pid: u32) -> Self {
         let text = plan.arena.from(plan.hooks.about);
         Self::kept(text, plan.hooks.text(moment, &plan.arena), moment, pid)
     }
@@ -74,7 +74,7 @@ impl<'a> Hooks<'a> {
     }
 
     /// Runs them from the bundle, with nothing in their environment but their own.
-    pub(super) fn run(&self) -> Result<(), Fault> {
+    pub fn run(&self) -> Result<(), Fault> {
         self.in_bundle(None)
     }
 

@@ -30,7 +30,7 @@ use crate::sys::{AsFd, OwnedFd, idle, key, net, ns, sig};
 use crate::{cgroup, rootfs, tty};
 
 /// Namespaces to join, each with the place of its entry in config.json.
-pub(super) type Joins = Vec<(OwnedFd, NamespaceKind, u32), 8>;
+pub type Joins = Vec<(OwnedFd, NamespaceKind, u32), 8>;
 
 /// What init gets from the parent besides its copy of the memory.
 pub(super) struct Inheritance<'j> {
@@ -250,6 +250,7 @@ fn filesystem(i: &mut Inheritance<'_>, procfs: &Proc) -> Result<(), Fault> {
     root.run(early, 0, &plan.arena, &|op| source::ask(plan, &i.wire, op))?;
     create_hooks(i)?;
     root.pivot(&plan.root)?;
+    root.streams();
     terminal(i, procfs, &mut root)?;
     if FULL && plan.notify {
         i.notify = Some(notify::listen(root.root())?);

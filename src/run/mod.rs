@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod birth;
 mod caller;
 mod confine;
 mod device;
@@ -64,13 +65,16 @@ use crate::plan::Plan;
 use crate::plan::route::NamespaceKind;
 use crate::sys::ns::flag as bit;
 
-pub use caller::Caller;
+pub use birth::{Birth, BringUp, Up};
+pub use caller::{Caller, Init};
 pub use exec::{ExecOrder, exec};
 pub use hook::{Hooks, poststop};
+pub use init::Joins;
 pub use live::mounts;
-pub use parent::{Order, make};
+pub use parent::{Order, bring_up, make};
 pub use protect::protect;
 pub use start::start;
+pub use wire::{Msg, Wire};
 
 /// What becomes of a container after it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -72,7 +72,7 @@ pub(super) fn connect(name: &CStr) -> Result<OwnedFd, Fault> {
 }
 
 /// From the container to its supervisor.
-pub(super) struct Relay {
+pub struct Relay {
     pub(super) from: OwnedFd,
     pub(super) to: OwnedFd,
     /// The container's init.

@@ -3,25 +3,25 @@
 
 use core::ffi::CStr;
 
+use super::birth::{Birth, BringUp, Up};
 use super::caller::{Caller, Init};
 use super::hook::{self, Hooks};
-use super::init::{self, Inheritance, Joins};
+use super::init::{self, Inheritance};
 use super::wire::{Msg, Wire};
 use super::{
     Purpose, confine, device, listener, middle, notify, pin, source, start, supervise, users,
 };
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs;
-use crate::limits::{Limit, STATE_BYTES};
 use crate::plan::Plan;
 use crate::plan::arena::Str;
 use crate::plan::hooks::Moment;
 use crate::plan::route::{NamespaceKind, Route};
-use crate::state::{self, Dir, Exit, Identity, Record, Root};
+use crate::state::{self, Dir, Exit, Root};
 use crate::sys::args::Args;
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Ended, Fork};
-use crate::sys::{AsFd, OwnedFd, pidfd, sock, time};
+use crate::sys::{AsFd, OwnedFd, pidfd, sock};
 use crate::text::Digits;
 use crate::tty;
 use crate::{cgroup, rdt};
@@ -53,15 +53,16 @@ pub struct Order {
 /// What there is of the cgroups, for taking it back.
 static CGROUPS: TakeOnce<cgroup::Record> = TakeOnce::new(cgroup::Record::new());
 
-/// Room for the text of it.
-static TEXT: TakeOnce<[u8; STATE_BYTES]> = TakeOnce::new([0; STATE_BYTES]);
-
-/// Makes the container, and does with it what the order says. The exit code is the result.
+/// Makes the container by `bring_up`, and does with it what the order says. The exit code is the result.
 ///
 /// # Errors
 ///
 /// A fault; the host is as it was before. Warnings go to `warn`.
-pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault> {
+pub fn make(
+    order: &mut Order,
+    bring_up: BringUp<'_>,
+    warn: &mut dyn FnMut(Fault),
+) -> Result<i32, Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let cgroups = CGROUPS.take().ok_or(never)?;
     cgroups.bus = cgroup::bus(order.args);
@@ -78,7 +79,17 @@ pub fn make(order: &mut Order, warn: &mut dyn FnMut(Fault)) -> Result<i32, Fault
     // Locked from here on.
     let dir = root.reserve(order.id)?;
     let mut init = None;
-    let made = bring_up(order, terminal, &dir, &mut joins, cgroups, &mut init, warn);
+    let made = bring_up(&mut Birth {
+        order,
+        terminal,
+        dir: &dir,
+        joins: &mut joins,
+        cgroups,
+        init: &mut init,
+        warn,
+        boot: [0; 36],
+        config: 0,
+    });
     let limit = order.plan.cgroup.limits.memory(&order.plan.arena);
     let little = |file: Str| Fault::rule(Step::SetLimit, Rule::LittleMemory, At::Arena(file.at));
     let ended = match (made, init, signals) {
@@ -162,43 +173,28 @@ fn serve(plan: &Plan, init: &Init, wire: &Wire, warn: &mut dyn FnMut(Fault)) -> 
 }
 
 /// From nothing to a container that exists, and for `run` to one that runs.
-fn bring_up(
-    order: &mut Order,
-    terminal: tty::Mode,
-    dir: &Dir<'_>,
-    joins: &mut Joins,
-    cgroups: &mut cgroup::Record,
-    init: &mut Option<Init>,
-    warn: &mut dyn FnMut(Fault),
-) -> Result<(Option<OwnedFd>, Option<notify::Relay>), Fault> {
-    let plan = order.plan;
-    let mut text = [0; 36];
-    let boot = state::boot(&mut text)?;
-    let nobody = Identity {
-        boot,
-        pid: 0,
-        start: 0,
-        inode: 0,
-    };
-    let config = dir.keep_config(order.document)?;
-    let born = (nobody, 0, config);
-    let mut intend = |cgroups: &cgroup::Record| write(order, dir, cgroups, born, &[]);
-    let start = match order.purpose {
-        Purpose::Create => Some(listen(dir)?),
-        _ => None,
-    };
+///
+/// # Errors
+///
+/// A fault; the first process may live, as `birth` tells.
+pub fn bring_up(birth: &mut Birth<'_>) -> Result<Up, Fault> {
     // The v2 cgroup is there before the clone, so that init is born in it. Then init makes its
     // network namespace while we make its v1 cgroups.
-    let born_in = cgroup::begin(&plan.cgroup, &plan.arena, cgroups, &mut intend, warn)?;
+    let born_in = birth.begin()?;
+    let plan = birth.order.plan;
+    let start = match birth.order.purpose {
+        Purpose::Create => Some(listen(birth.dir)?),
+        _ => None,
+    };
     let (wire, theirs) = Wire::pair()?;
     let inherited = Inheritance {
-        args: order.args,
+        args: birth.order.args,
         plan,
         wire: theirs,
-        joins,
+        joins: birth.joins,
         start,
-        console: order.caller.take_console(),
-        preserve: order.preserve_fds,
+        console: birth.order.caller.take_console(),
+        preserve: birth.order.preserve_fds,
         in_cgroup: false,
         procfs: None,
         notify: None,
@@ -207,54 +203,53 @@ fn bring_up(
     let early =
         plan.namespaces.own(NamespaceKind::User) && plan.cgroup.unit.kind == cgroup::Unit::None;
     if early {
-        cgroup::finish(&plan.cgroup, &plan.arena, cgroups, None, warn)?;
+        cgroup::finish(&plan.cgroup, &plan.arena, birth.cgroups, None, birth.warn)?;
     }
-    let born = clone(plan, dir, inherited, born_in.as_ref(), &wire)?;
+    let born = clone(plan, birth.dir, inherited, born_in.as_ref(), &wire)?;
     let pid = born.pid;
-    order.caller.send_pidfd(init.insert(born), b"standard")?;
+    let init = birth.init.insert(born);
+    birth.order.caller.send_pidfd(init, b"standard")?;
     if !early {
-        cgroup::finish(&plan.cgroup, &plan.arena, cgroups, Some(pid), warn)?;
+        let pid = Some(pid);
+        cgroup::finish(&plan.cgroup, &plan.arena, birth.cgroups, pid, birth.warn)?;
     }
-    if let Some(init) = init {
-        let unit = plan.cgroup.unit.kind;
-        if plan.namespaces.own(NamespaceKind::User) && unit != cgroup::Unit::None {
-            // Into the scope systemd has put it.
-            let there = unit == cgroup::Unit::Scope;
-            let number = Digits::new(init.number().into());
-            cgroup::enter(&plan.cgroup, there, number.text())?;
-        }
-        rdt::enter(&plan.rdt, &plan.arena, dir, init.number())?;
-        wire.send(Msg::Enter, None)?;
-        serve(plan, init, &wire, warn)?;
+    let unit = plan.cgroup.unit.kind;
+    if plan.namespaces.own(NamespaceKind::User) && unit != cgroup::Unit::None {
+        // Into the scope systemd has put it.
+        let there = unit == cgroup::Unit::Scope;
+        let number = Digits::new(init.number().into());
+        cgroup::enter(&plan.cgroup, there, number.text())?;
     }
-    let master = match terminal {
-        tty::Mode::Relay => wire.expect(Msg::Terminal, warn)?,
+    rdt::enter(&plan.rdt, &plan.arena, birth.dir, init.number())?;
+    wire.send(Msg::Enter, None)?;
+    serve(plan, init, &wire, birth.warn)?;
+    let master = match birth.terminal {
+        tty::Mode::Relay => wire.expect(Msg::Terminal, birth.warn)?,
         _ => None,
     };
-    wire.expect(Msg::Ready, warn)?;
-    let Some(init) = init.as_ref() else {
-        return Ok((None, None));
-    };
+    wire.expect(Msg::Ready, birth.warn)?;
     let pid = init.number();
     super::attributes::from_outside(plan, pid)?;
-    let notice = listener::notice(plan, order.annotations, "created", pid, pid)?;
-    let (receiver, supervisor) = match order.purpose {
+    let notice = listener::notice(plan, birth.order.annotations, "created", pid, pid)?;
+    let (receiver, supervisor) = match birth.order.purpose {
         Purpose::Create => (None, None),
-        _ => (listener::connect(notice)?, start::supervisor(order.args)?),
+        _ => (
+            listener::connect(notice)?,
+            start::supervisor(birth.order.args)?,
+        ),
     };
-    let identity = Identity::of(boot, init.number(), init.fd.as_ref().map(AsFd::as_fd));
     // From here on the container exists for everybody.
-    let born = (identity, time::wall(), config);
-    write(order, dir, cgroups, born, notice)?;
+    birth.commit(notice)?;
     wire.send(Msg::Committed, None)?;
     let mut relay = None;
-    if order.purpose != Purpose::Create {
-        let handle = init.fd.as_ref().map(AsFd::as_fd);
+    if birth.order.purpose != Purpose::Create {
+        let handle = birth.init.as_ref().and_then(|init| init.fd.as_ref());
+        let handle = handle.map(AsFd::as_fd);
         let from = start::go(&wire, handle, receiver.as_ref(), notice)?;
         relay = (from.zip(supervisor)).map(|(from, to)| notify::Relay { from, to, pid });
-        Hooks::of(plan, Moment::Poststart, init.number()).run()?;
+        Hooks::of(plan, Moment::Poststart, pid).run()?;
     }
-    order.caller.write_pid(init)?;
+    birth.write_pid()?;
     Ok((master, relay))
 }
 
@@ -305,59 +300,6 @@ fn clone(
             Ok(Init::of(pid))
         }
     }
-}
-
-/// Writes down the container: its intent while it has no init, and then its state.
-fn write(
-    order: &Order,
-    dir: &Dir<'_>,
-    cgroups: &cgroup::Record,
-    (init, created, config): (Identity<'_>, u64, u32),
-    listener: &[u8],
-) -> Result<(), Fault> {
-    let plan = order.plan;
-    with_text(cgroups, |cgroup| {
-        let record = Record {
-            init,
-            created,
-            own_pid_namespace: plan.namespaces.own(NamespaceKind::Pid),
-            own_keyring: plan.keyring.is_some(),
-            builtin_filter: order.builtin_filter,
-            config,
-            bundle: plan.arena.bytes(plan.bundle),
-            rootfs: plan.arena.bytes(plan.rootfs),
-            program: plan.arena.bytes(plan.process.args.first),
-            annotations: order.annotations,
-            listener,
-            poststart: plan.hooks.text(Moment::Poststart, &plan.arena),
-            poststop: plan.hooks.text(Moment::Poststop, &plan.arena),
-            cgroup,
-        };
-        match init.pid {
-            0 => dir.intent(&record),
-            _ => dir.commit(&record),
-        }
-    })
-}
-
-/// A cgroup record as the text that the state files hold.
-fn with_text(
-    record: &cgroup::Record,
-    write: impl FnOnce(&[u8]) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    let Some(buffer) = TEXT.take() else {
-        return Err(Fault::rule(Step::WriteState, Rule::Never, At::Nothing));
-    };
-    let written = match record.encode(buffer) {
-        Some(text) => write(text),
-        None => Err(Fault::limit(
-            Step::WriteState,
-            Limit::STATE_BYTES,
-            At::Nothing,
-        )),
-    };
-    TEXT.put_back(buffer);
-    written
 }
 
 /// Ends a half-made container; nobody else knows of it. One that went without a word is asked how it ended.

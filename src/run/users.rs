@@ -6,7 +6,6 @@
 //! /etc/subgid (man 7 user_namespaces, man 1 newuidmap).
 #![forbid(unsafe_code)]
 
-use rustix::fs::Access;
 use rustix::process::Pid;
 
 use super::wire::{Msg, Wire};
@@ -20,9 +19,8 @@ use crate::plan::Plan;
 use crate::plan::route::Mappings;
 use crate::say::Line;
 use crate::sys::args::Args;
-use crate::sys::path::cwd;
 use crate::sys::proc::{self, Strings};
-use crate::text::{Digits, pieces};
+use crate::text::Digits;
 
 /// Seconds that newuidmap and newgidmap may take.
 const PATIENCE: &str = "30";
@@ -80,22 +78,7 @@ fn helper(plan: &Plan, args: Args, name: &[u8], pid: Pid, map: Mappings) -> Resu
     }
     let path = args.env(b"PATH").map_or(PATH, |path| path.to_bytes());
     let mut place = Text::new();
-    let found = pieces(path, b':').any(|dir| {
-        place = Text::new();
-        let whole = [dir, b"/", name]
-            .iter()
-            .try_for_each(|part| place.push(part));
-        whole.is_ok()
-            && dir.starts_with(b"/")
-            && rustix::fs::accessat(
-                cwd(),
-                place.path(),
-                Access::EXEC_OK,
-                rustix::fs::AtFlags::empty(),
-            )
-            .is_ok()
-    });
-    if !found {
+    if !place.find_program(path, name) {
         return Err(Fault::rule(Step::MapIds, Rule::NoMapHelper, at));
     }
     let map = plan.arena.bytes(map.text);

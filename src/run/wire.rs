@@ -19,7 +19,7 @@ const SECONDS: u16 = 120;
 
 /// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Msg {
+pub enum Msg {
     /// Parent to init: the cgroups are there, enter them.
     Enter,
     /// Middle to parent: this is the pid of init.
@@ -144,18 +144,18 @@ impl Msg {
 }
 
 /// One end of the conversation.
-pub(super) struct Wire(pub(super) OwnedFd);
+pub struct Wire(pub(super) OwnedFd);
 
 impl Wire {
     /// Two ends; receiving on the first one has a deadline.
-    pub(super) fn pair() -> Result<(Self, Self), Fault> {
+    pub fn pair() -> Result<(Self, Self), Fault> {
         let (parent, child) = sock::pair().step(Step::Talk)?;
         sock::set_deadline(parent.as_fd(), Some(PATIENCE)).step(Step::Talk)?;
         Ok((Self(parent), Self(child)))
     }
 
     /// Says something, with a descriptor if there is one. To one who has ended: then its last word is the fault.
-    pub(super) fn send(&self, msg: Msg, fd: Option<BorrowedFd<'_>>) -> Result<(), Fault> {
+    pub fn send(&self, msg: Msg, fd: Option<BorrowedFd<'_>>) -> Result<(), Fault> {
         match sock::send(self.0.as_fd(), &msg.to_bytes(), fd) {
             Err(Errno::PIPE | Errno::CONNRESET) => match self.receive()? {
                 (Msg::Fault(fault), _) => Err(fault),
@@ -218,11 +218,7 @@ impl Wire {
     }
 
     /// Hears exactly this; a fault of the other side becomes ours, warnings go to `warn`.
-    pub(super) fn expect(
-        &self,
-        want: Msg,
-        warn: &mut dyn FnMut(Fault),
-    ) -> Result<Option<OwnedFd>, Fault> {
+    pub fn expect(&self, want: Msg, warn: &mut dyn FnMut(Fault)) -> Result<Option<OwnedFd>, Fault> {
         let (got, fd) = self.hear(warn)?;
         got.must_be(want).map(|()| fd)
     }

@@ -110,20 +110,24 @@ impl<'l, 'b> Object<'l, 'b> {
 }
 
 /// The insides of all strings in a JSON text, still escaped.
-fn strings(json: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn strings(json: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = json;
-    core::iter::from_fn(move || {
-        let open = rest.iter().position(|byte| *byte == b'"')?;
-        let inside = rest.get(open.checked_add(1)?..)?;
-        let mut escaped = false;
-        let close = inside.iter().position(|byte| {
-            let ends = *byte == b'"' && !escaped;
-            escaped = *byte == b'\\' && !escaped;
-            ends
-        })?;
-        rest = inside.get(close.checked_add(1)?..)?;
-        inside.get(..close)
-    })
+    core::iter::from_fn(move || string(&mut rest))
+}
+
+/// Takes the next one off.
+#[inline(never)] // many callers
+fn string<'j>(rest: &mut &'j [u8]) -> Option<&'j [u8]> {
+    let open = rest.iter().position(|byte| *byte == b'"')?;
+    let inside = rest.get(open.checked_add(1)?..)?;
+    let mut escaped = false;
+    let close = inside.iter().position(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    })?;
+    *rest = inside.get(close.checked_add(1)?..)?;
+    inside.get(..close)
 }
 
 #[cfg(test)]

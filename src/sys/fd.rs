@@ -8,7 +8,7 @@
 
 use syscalls::{Sysno, raw_syscall};
 
-use super::{Errno, done, raw};
+use super::{Errno, FromRawFd, OwnedFd, RawFd, done, raw};
 
 /// `fcntl(fd, F_GETFD)`, man 2 fcntl.
 #[must_use]
@@ -27,6 +27,18 @@ pub fn set_cloexec(number: u32) -> Result<(), Errno> {
     const F_SETFD: usize = 2;
     // SAFETY: the descriptor stays what it is; it is only not passed on by execve.
     done(unsafe { raw_syscall!(Sysno::fcntl, number, F_SETFD, 1) })
+}
+
+/// An inherited descriptor becomes ours, and is not passed on.
+///
+/// # Errors
+///
+/// EBADF: not open.
+pub fn take(number: u32) -> Result<OwnedFd, Errno> {
+    set_cloexec(number)?;
+    let number = RawFd::try_from(number).map_err(|_| Errno::BADF)?;
+    // SAFETY: it is open, and see the head of the file.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// `close(fd)`, man 2 close.

@@ -264,6 +264,14 @@ pub fn grace_period() {
     let _ = unsafe { raw_syscall!(Sysno::membarrier, GLOBAL, 0_usize, 0_usize) };
 }
 
+/// [`execve`] with three words, and the environment of the runtime itself.
+#[must_use]
+pub fn execve_here(path: &CStr, words: [&CStr; 3], own: Args) -> Errno {
+    let [one, two, three] = words.map(CStr::as_ptr);
+    let argv = [one, two, three, core::ptr::null()];
+    exec_raw(path, argv.as_ptr(), own.envp())
+}
+
 fn exec_raw(path: &CStr, argv: *const *const c_char, envp: *const *const c_char) -> Errno {
     // SAFETY: path is NUL-terminated; argv and envp are null-terminated arrays of NUL-terminated strings.
     match raw(unsafe { raw_syscall!(Sysno::execve, path.as_ptr(), argv, envp) }) {

@@ -186,12 +186,18 @@ impl<'t> Bundle<'t> {
 
     #[track_caller]
     pub fn create_with(&self, flags: &[&str]) -> Container<'t> {
+        self.create_by(flags, |cmd| cmd)
+    }
+
+    /// The same by a call that is changed first.
+    #[track_caller]
+    pub fn create_by(&self, flags: &[&str], change: impl FnOnce(Cmd) -> Cmd) -> Container<'t> {
         let id = self.t.id();
         let pid_file = self.t.path(&format!("{id}.pid"));
         let pid_name = pid_file.to_string_lossy();
         let mut all = vec!["--pid-file", &*pid_name];
         all.extend_from_slice(flags);
-        let running = self.create_cmd(&id, &all).spawn();
+        let running = change(self.create_cmd(&id, &all)).spawn();
         let out = running.out.clone();
         let container = Container {
             t: self.t,
@@ -248,6 +254,13 @@ impl Container<'_> {
 
     pub fn pid(&self) -> i32 {
         self.pid.get()
+    }
+
+    /// The container has another init by now.
+    #[track_caller]
+    pub fn restored(&self, pid_file: &PathBuf) {
+        self.read_pid(pid_file);
+        self.status.set(None);
     }
 
     fn call(&self, words: &[&str]) -> Out {

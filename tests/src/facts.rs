@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::case::{cannot, skip};
@@ -78,6 +79,31 @@ pub fn patience(seconds: u64) -> Duration {
     let factor = std::env::var("OCILET_TESTS_PATIENCE").ok();
     let factor = factor.and_then(|text| text.parse().ok()).unwrap_or(1);
     Duration::from_secs(seconds * factor)
+}
+
+/// The directory of a criu that works on this kernel: the one that `tests/run tools` has found, or the machine's.
+pub fn criu() -> Result<PathBuf, String> {
+    let found = std::env::var_os("OCILET_CRIU").map(PathBuf::from);
+    let found = found.filter(|dir| dir.join("criu").is_file());
+    let found = found.or_else(|| Some(tool("criu")?.parent()?.to_path_buf()));
+    let found = found.ok_or("criu is not installed")?;
+    let check = Command::new(found.join("criu")).arg("check").output();
+    let check = check.map_err(|error| format!("criu: {error}"))?;
+    if check.status.success() {
+        return Ok(found);
+    }
+    let said = String::from_utf8_lossy(&check.stderr);
+    Err(format!("criu check: {said}"))
+}
+
+/// Whether criu says that the kernel has a feature.
+pub fn criu_has(feature: &str) -> bool {
+    let check = |dir: PathBuf| {
+        let mut criu = Command::new(dir.join("criu"));
+        criu.args(["check", "--feature", feature]).output().ok()
+    };
+    let output = criu().ok().and_then(check);
+    output.is_some_and(|output| output.status.success())
 }
 
 /// Looks a program up in the usual directories.

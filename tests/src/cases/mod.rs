@@ -1,6 +1,7 @@
 //! The cases, grouped by what they are about. A new case is a function and one line in the table of its file.
 
 mod cgroups;
+mod checkpoint;
 mod cli;
 mod config;
 mod controllers;
@@ -39,6 +40,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("flags", flags::CASES),
     ("process", process::CASES),
     ("exec", exec::CASES),
+    ("checkpoint", checkpoint::CASES),
     ("wait", wait::CASES),
     ("mounts", mounts::CASES),
     ("live", live::CASES),

@@ -35,10 +35,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "criu",
+        &[
+            "run", "rootfs", "cgroup", "state", "hooks", "fs", "tty", "sys", "plan", "say", "rdt",
+        ],
+    ),
+    (
         "cli",
         &[
-            "bundle", "config", "plan", "run", "state", "cgroup", "say", "fs", "tty", "rootfs",
-            "seccomp", "hooks", "sys", "rdt",
+            "criu", "bundle", "config", "plan", "run", "state", "cgroup", "say", "fs", "tty",
+            "rootfs", "seccomp", "hooks", "sys", "rdt",
         ],
     ),
     ("main", &["cli", "say", "sys"]),

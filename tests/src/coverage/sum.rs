@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::flags::{self, Table};
 use super::record::MARK;
-use crate::facts::{Cgroup, Facts, disk_with_bfq, tool};
+use crate::facts::{Cgroup, Facts, criu, criu_has, disk_with_bfq};
 use crate::runner::cache_dir;
 
 /// What was used, and by which cases.
@@ -73,7 +73,8 @@ impl Sum {
         let conditions = conditions();
         for exception in &exceptions {
             let name = exception.name;
-            if !table.contains_key(name) && !super::paths().any(|path| path == name) {
+            let known = |flag: &String| covers(name, flag);
+            if !table.keys().any(known) && !super::paths().any(|path| path == name) {
                 wrong.push(format!("{name} is an exception of nothing"));
             } else if exception.condition == "always" && used.contains_key(name) {
                 wrong.push(format!("{name} is an exception, and used"));
@@ -85,7 +86,7 @@ impl Sum {
         }
         let excepted = |name: &str| {
             exceptions.iter().any(|each| {
-                each.name == name && conditions.get(each.condition).copied().unwrap_or(true)
+                covers(each.name, name) && conditions.get(each.condition).copied().unwrap_or(true)
             })
         };
         let paths: Vec<&str> = super::paths().collect();
@@ -113,6 +114,14 @@ impl Sum {
         );
         leave(&paths, &table, &used);
         wrong
+    }
+}
+
+/// Whether an exception is about it: all that begins so, where there is a `*` behind.
+fn covers(exception: &str, name: &str) -> bool {
+    match exception.strip_suffix(" *") {
+        Some(command) => name.split(' ').next() == Some(command),
+        None => exception == name,
     }
 }
 
@@ -158,7 +167,10 @@ fn conditions() -> BTreeMap<&'static str, bool> {
         ("no-selinux", missing("/sys/fs/selinux/enforce")),
         ("no-resctrl", missing("/sys/fs/resctrl/schemata")),
         ("no-systemd", missing("/run/systemd/private")),
-        ("no-criu", tool("criu").is_none()),
+        ("no-criu", criu().is_err()),
+        ("no-dirty-pages", !criu_has("mem_dirty_track")),
+        // criu 4.1.1 loses the memory that is asked for.
+        ("no-lazy-pages", true),
         (
             "no-clamps",
             missing("/proc/sys/kernel/sched_util_clamp_min"),

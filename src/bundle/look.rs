@@ -1,0 +1,41 @@
+//! From the config.json that a container was made of to its mounts and namespaces as they were planned then.
+#![forbid(unsafe_code)]
+
+use super::{DOC, PLAN, POOLS};
+use crate::cgroup;
+use crate::config::{self, Config};
+use crate::error::{At, Fault, Rule, Step};
+use crate::plan::draft::Draft;
+use crate::plan::make::{Request, Source};
+use crate::plan::{self, Plan, Scene};
+use crate::state::{Dir, Stored};
+
+/// Plans them, once per process.
+///
+/// # Errors
+///
+/// A copy of config.json that is not there or damaged; `scene` gets what that is about.
+pub fn look(
+    dir: &Dir<'_>,
+    record: Stored<'_>,
+    cgroups: &cgroup::Record,
+    scene: &mut Scene,
+) -> Result<&'static Plan, Fault> {
+    let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
+    let plan = PLAN.take().ok_or(never)?;
+    let (doc, pools) = (DOC.take().ok_or(never)?, POOLS.take().ok_or(never)?);
+    let doc: &'static [u8] = dir.load_config(record, doc)?;
+    scene.document = doc;
+    let config: Config = config::read(doc, pools)?;
+    cgroup::aim(&mut plan.cgroup, cgroups, &|_| ())?;
+    let mut draft = Draft {
+        request: Request::default(),
+        source: Source {
+            config: &config,
+            pools,
+            doc,
+        },
+        plan,
+    };
+    plan::look::make(&mut draft).map(|()| &*plan)
+}
