@@ -15,7 +15,7 @@ use crate::run::{Msg, Wire};
 use crate::sys::args::Args;
 use crate::sys::file::read_whole;
 use crate::sys::proc::{self, Fork};
-use crate::sys::{AsFd, OwnedFd, sig, sock};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, sig, sock};
 use crate::text::{cut, pieces};
 
 /// Where it is looked for without a PATH.
@@ -83,7 +83,7 @@ impl Criu {
     ) -> Result<u32, Fault> {
         let step = request.kind.step();
         let socket = self.socket.as_fd();
-        sock::send(socket, request.finish()?, None).step(step)?;
+        say(socket, request.finish()?).step(step)?;
         loop {
             let (length, fd) = match sock::receive(socket, answer) {
                 Ok((0, _)) | Err(Errno::CONNRESET) => {
@@ -103,8 +103,16 @@ impl Criu {
             }
             let (_, about) = field(heard, 5);
             notice(field(about, 1).1, pid(about), fd)?;
-            sock::send(socket, GO_ON, None).step(step)?;
+            say(socket, GO_ON).step(step)?;
         }
+    }
+}
+
+/// Says something. That nobody hears it any more is noticed when there is no answer.
+fn say(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
+    match sock::send(socket, bytes, None) {
+        Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+        sent => sent,
     }
 }
 

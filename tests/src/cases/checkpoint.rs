@@ -160,7 +160,9 @@ impl Images {
         let dir = bundle.dir.to_string_lossy();
         let pid = self.pid.to_string_lossy();
         let mut words = vec!["restore", "--image-path", &self.dir];
-        words.extend_from_slice(&["--work-path", &self.work, "-b", &dir, "--pid-file", &pid]);
+        words.extend_from_slice(&["--work-path", &self.work, "--pid-file", &pid]);
+        let short = flags.contains(&"-d");
+        words.extend_from_slice(&[if short { "-b" } else { "--bundle" }, &dir]);
         words.extend_from_slice(flags);
         words.push(id);
         call(bundle.t, &words)
