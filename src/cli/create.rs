@@ -57,6 +57,8 @@ pub(super) fn in_bundle(
     let (id, parsed) = (call.id, &call.parsed);
     // Before it becomes part of a cgroup's path.
     state::checked(id, Step::ReserveId)?;
+    // Its path, too, starts where the caller is.
+    let root = state::Root::open(call.root, call.args, true)?;
     let wanted = Wanted {
         directory: parsed.value("bundle"),
         id,
@@ -77,7 +79,6 @@ pub(super) fn in_bundle(
     }
     let mut order = Order {
         args: call.args,
-        state_root: call.root,
         id,
         purpose,
         preserve_fds,
@@ -87,7 +88,7 @@ pub(super) fn in_bundle(
         annotations: bundle.annotations,
         caller,
     };
-    run::make(&mut order, bring_up, &mut warn)
+    run::make(&root, &mut order, bring_up, &mut warn)
 }
 
 /// The sockets and the file that are told of the process. Their paths start at the working directory, which the bundle

@@ -30,8 +30,6 @@ use crate::{cgroup, rdt};
 pub struct Order {
     /// The runtime's own arguments and environment.
     pub args: Args,
-    /// `--root`.
-    pub state_root: Option<&'static CStr>,
     /// The name of the container.
     pub id: &'static CStr,
     /// What becomes of it.
@@ -59,6 +57,7 @@ static CGROUPS: TakeOnce<cgroup::Record> = TakeOnce::new(cgroup::Record::new());
 ///
 /// A fault; the host is as it was before. Warnings go to `warn`.
 pub fn make(
+    root: &Root,
     order: &mut Order,
     bring_up: BringUp<'_>,
     warn: &mut dyn FnMut(Fault),
@@ -69,7 +68,6 @@ pub fn make(
     // What depends on the caller's files and descriptors comes first: it is the most likely to be wrong.
     let detach = !matches!(order.purpose, Purpose::Foreground { .. });
     let terminal = order.caller.terminal(order.plan, detach)?;
-    let root = Root::open(order.state_root, order.args, true)?;
     let mut joins = pin::namespaces(order.plan)?;
     // For the signals of the whole life: none may get lost between clone and the supervisor.
     let signals = match order.purpose {

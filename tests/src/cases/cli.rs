@@ -15,6 +15,7 @@ pub const CASES: &[Case] = &[
     case!(flags_with_equals_and_single_dash),
     case!(bundle_defaults_to_the_current_directory),
     case!(pid_file_holds_the_bare_number),
+    case!(relative_root),
     case!(pid_file_is_not_written_on_failure),
     case!(log_file_in_json),
     case!(log_file_in_text),
@@ -152,6 +153,24 @@ fn pid_file_holds_the_bare_number(t: &T) {
         .ok();
     assert!(t.path("rel.pid").exists());
     t.cmd(&["delete", "--force", &id]).run().ok();
+}
+
+/// It is where the caller is, not where the bundle is.
+fn relative_root(t: &T) {
+    let bundle = t.bundle().probe(&["sleep"]);
+    bundle.write();
+    let (id, dir) = (t.id(), bundle.dir.to_string_lossy());
+    t.bare(&["--root", "here", "create", "--bundle", &dir, &id])
+        .run()
+        .ok();
+    assert!(t.path("here").join(&id).exists());
+    for verb in ["start", "state", "delete --force"] {
+        let words: Vec<&str> = ["--root", "here"]
+            .into_iter()
+            .chain(verb.split(' '))
+            .collect();
+        t.bare(&[&words[..], &[&*id]].concat()).run().ok();
+    }
 }
 
 fn pid_file_is_not_written_on_failure(t: &T) {
