@@ -63,6 +63,9 @@ pub fn set_default(signal: i32) -> Result<(), Errno> {
 /// Ends this process with 128 and the number at a signal that asks for it. The kernel spares the init of a pid namespace
 /// what has no handler (man 7 `pid_namespaces`); execve(2) takes the handlers away.
 pub fn end_when_asked() {
+    const INT: i32 = 2;
+    const QUIT: i32 = 3;
+    const TERM: i32 = 15;
     const SA_RESTORER: usize = 0x0400_0000;
     extern "C" fn end(signal: i32) -> ! {
         super::proc::exit(signal + 128)
@@ -71,7 +74,8 @@ pub fn end_when_asked() {
     // Some architectures want a place to return to, and a flag that says so. Where there is no such field it is taken
     // for signals to be blocked meanwhile.
     let action = [handler, SA_RESTORER, handler, 0, 0];
-    for signal in [1, 2, 3, 15] {
+    // Not at SIGHUP: the terminal may be closed by one and opened by another before `start`.
+    for signal in [INT, QUIT, TERM] {
         // SAFETY: the kernel reads at most 32 bytes of the array; the handler does not return.
         let _ = unsafe { raw_syscall!(Sysno::rt_sigaction, signal, action.as_ptr(), 0, SET_BYTES) };
     }

@@ -526,6 +526,7 @@ fn joined_network(t: &T) {
 /// for the end.
 fn limits_and_hooks(t: &T) {
     need(t);
+    super::limits::need(t, "pids");
     let log = t.path("hooks").to_string_lossy().into_owned();
     let hook = |bundle: &Bundle<'_>, kind: &str| {
         let probe = bundle.rootfs().join("bin/probe");
