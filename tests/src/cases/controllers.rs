@@ -113,6 +113,7 @@ fn weight_file(t: &T) -> &'static str {
         "io.weight",
     ];
     let found = names.into_iter().find(|name| place(&c, name).is_some());
+    drop(c);
     found.unwrap_or_else(|| cannot("no I/O scheduler with weights"))
 }
 
