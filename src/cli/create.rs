@@ -66,7 +66,7 @@ pub(super) fn in_bundle(
         no_new_keyring: parsed.is_on("no-new-keyring"),
         seccomp_default: parsed.is_on("seccomp-default"),
         cgroup_manager: call.cgroup_manager,
-        rootless: call.rootless,
+        rootless: call.rootless(),
         cgroup_policy: call.cgroup_policy,
         service,
     };

@@ -67,7 +67,7 @@ fn join(call: &mut Call, section: &Row) -> Result<Option<i32>, Fault> {
         dir: &dir,
         record,
         process,
-        rootless: call.rootless,
+        rootless: call.rootless(),
         extra: if process.is_some() {
             Extra::NONE
         } else {

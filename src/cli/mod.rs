@@ -62,9 +62,8 @@ struct Call {
     root: Option<&'static CStr>,
     /// `--cgroup-manager`; `--systemd-cgroup` means [`Manager::Systemd`].
     cgroup_manager: Manager,
-    /// `--rootless`, or what we are: cgroups are done without where they are not ours to make, and devices are not
-    /// restricted but by who we are.
-    rootless: bool,
+    /// `--rootless=true|false`; see [`Call::rootless`].
+    rootless: Option<bool>,
     /// `--cgroup-policy`.
     cgroup_policy: Option<Policy>,
     /// The flags and operands of the verb; before it is known, the options before it.
@@ -72,6 +71,14 @@ struct Call {
     /// The first operand: the name of the container. The table demands it where a verb asks for it.
     id: &'static CStr,
     voice: Voice,
+}
+
+impl Call {
+    /// `--rootless`, or what we are: cgroups are done without where they are not ours to make, and devices are not
+    /// restricted but by who we are. Only some verbs ask; it takes a look into /proc.
+    fn rootless(&self) -> bool {
+        self.rootless.unwrap_or_else(|| is_rootless(self.args))
+    }
 }
 
 /// Runs the command line and returns the exit code.
@@ -84,7 +91,7 @@ pub fn main(args: Args) -> i32 {
         args,
         root: None,
         cgroup_manager: Manager::Cgroupfs,
-        rootless: false,
+        rootless: None,
         cgroup_policy: None,
         parsed: Parsed::new(args),
         id: c"",
@@ -160,8 +167,8 @@ fn before_verb(call: &mut Call, top: &Row) -> Option<()> {
     call.root = options.value("root");
     let rootless = options.value("rootless").unwrap_or(c"auto");
     call.rootless = match place(BOOLEANS, rootless.to_bytes()) {
-        Some(place) => place < flags::TRUE,
-        None if rootless == c"auto" => is_rootless(call.args),
+        Some(place) => Some(place < flags::TRUE),
+        None if rootless == c"auto" => None,
         None => {
             options.bad_value(rootless, "rootless", "true, false or auto");
             return None;
