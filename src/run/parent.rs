@@ -198,8 +198,9 @@ pub fn bring_up(birth: &mut Birth<'_>) -> Result<Up, Fault> {
         notify: None,
     };
     // Where users are mapped, it enters them while it has the rights of the host; a unit of systemd wants its number.
-    let early =
-        plan.namespaces.own(NamespaceKind::User) && plan.cgroup.unit.kind == cgroup::Unit::None;
+    let users = plan.namespaces.own(NamespaceKind::User);
+    let unit = plan.cgroup.unit.kind;
+    let early = users && unit == cgroup::Unit::None;
     if early {
         cgroup::finish(&plan.cgroup, &plan.arena, birth.cgroups, None, birth.warn)?;
     }
@@ -211,8 +212,7 @@ pub fn bring_up(birth: &mut Birth<'_>) -> Result<Up, Fault> {
         let pid = Some(pid);
         cgroup::finish(&plan.cgroup, &plan.arena, birth.cgroups, pid, birth.warn)?;
     }
-    let unit = plan.cgroup.unit.kind;
-    if plan.namespaces.own(NamespaceKind::User) && unit != cgroup::Unit::None {
+    if users && !early {
         // Into the scope systemd has put it.
         let there = unit == cgroup::Unit::Scope;
         let number = Digits::new(init.number().into());
