@@ -118,6 +118,14 @@ pub struct Hierarchy<'a> {
     pub inode: u64,
 }
 
+impl Hierarchy<'_> {
+    /// Whether this is the hierarchy of a controller; of v2, which has no list of them, that of "".
+    #[must_use]
+    pub fn has(&self, controller: &[u8]) -> bool {
+        pieces(self.controllers, b',').any(|name| name == controller)
+    }
+}
+
 impl Hierarchies {
     /// An empty list.
     #[must_use]

@@ -66,7 +66,7 @@ fn parts(value: &'static CStr) -> (Option<&'static [u8]>, &'static [u8]) {
 }
 
 fn carries(row: &Hierarchy<'_>, controller: &[u8]) -> bool {
-    !controller.is_empty() && pieces(row.controllers, b',').any(|name| name == controller)
+    !controller.is_empty() && row.has(controller)
 }
 
 /// The directory of the v2 hierarchy to be born in; `None` where there is none.

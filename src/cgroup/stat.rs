@@ -13,10 +13,7 @@ fn row<'r>(record: &'r Record, file: &[u8]) -> Option<Hierarchy<'r>> {
     let controller = pieces(file, b'.').next()?;
     record.hierarchies.iter().find(|row| match record.mode {
         Mode::V2 => row.kinds.has(Kinds::UNIFIED),
-        _ => {
-            let mut names = pieces(row.controllers, b',');
-            names.any(|name| name == controller)
-        }
+        _ => row.has(controller),
     })
 }
 

@@ -174,11 +174,9 @@ impl Maker<'_> {
     /// The hierarchy that has a file.
     fn row(&self, file: &[u8]) -> Option<u8> {
         let controller = pieces(file, b'.').next()?;
-        let row = self.subject.hierarchies.iter().position(|row| {
-            let mut names = pieces(row.controllers, b',');
-            names.any(|name| name == if self.v2() { b"" } else { controller })
-        });
-        u8::try_from(row?).ok()
+        let controller = if self.v2() { b"" } else { controller };
+        let mut rows = self.subject.hierarchies.iter();
+        u8::try_from(rows.position(|row| row.has(controller))?).ok()
     }
 
     /// What cannot be had, unless it is `none` at all.
