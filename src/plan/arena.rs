@@ -104,6 +104,14 @@ impl<const N: usize> Arena<N> {
         self.put(Digits::new(number.unsigned_abs()).text());
     }
 
+    /// Adds a string that is here already.
+    pub fn put_again(&mut self, text: Str) {
+        for n in 0..text.len as usize {
+            let byte = self.from(text).get(n).copied();
+            self.add(byte.unwrap_or_default());
+        }
+    }
+
     /// The open string as far as it goes.
     #[must_use]
     pub fn open(&self) -> &[u8] {

@@ -52,15 +52,9 @@ pub(super) fn make(draft: &mut Draft<'_>, rdt: &IntelRdt) {
     let schemata = lines(draft, rdt, rdt.schemata.of(&pools.schemata));
     let monitor = rdt.enable_monitoring.then(|| {
         let arena = &mut draft.plan.arena;
-        for (place, part) in [group, id].into_iter().enumerate() {
-            for n in 0..part.len as usize {
-                let byte = arena.bytes(part).get(n).copied();
-                byte.into_iter().for_each(|byte| arena.add(byte));
-            }
-            if place == 0 {
-                arena.put(b"/mon_groups/");
-            }
-        }
+        arena.put_again(group);
+        arena.put(b"/mon_groups/");
+        arena.put_again(id);
         arena.close(At::Byte(rdt.at))
     });
     let named = rdt.clos_id.is_some();

@@ -68,11 +68,11 @@ pub(super) fn name(
     let unit = if arena.bytes(name).ends_with(b".slice") {
         name
     } else {
-        again(arena, prefix);
+        arena.put_again(prefix);
         if !prefix.is_empty() {
             arena.add(b'-');
         }
-        again(arena, name);
+        arena.put_again(name);
         arena.put(b".scope");
         arena.close(At::Nothing)
     };
@@ -89,22 +89,14 @@ pub(super) fn name(
     }
     expand(slice, arena).ok_or(Rule::UnitSlice)?;
     arena.add(b'/');
-    again(arena, unit);
+    arena.put_again(unit);
     let path = arena.close(At::Nothing);
     Ok(Named { slice, unit, path })
 }
 
-/// Adds a text of the arena to the open string.
-fn again(arena: &mut Arena, text: Str) {
-    for n in 0..text.len as usize {
-        let byte = arena.from(text).get(n).copied();
-        arena.add(byte.unwrap_or_default());
-    }
-}
-
 /// A part of a text of the arena as one of its own.
 fn copy(arena: &mut Arena, text: Str) -> Str {
-    again(arena, text);
+    arena.put_again(text);
     arena.close(At::Nothing)
 }
 
@@ -124,7 +116,7 @@ fn expand(slice: Str, arena: &mut Arena) -> Option<()> {
         let byte = arena.from(slice).get(end as usize).copied();
         if end == len || byte == Some(b'-') {
             arena.add(b'/');
-            again(arena, Str { len: end, ..slice });
+            arena.put_again(Str { len: end, ..slice });
             arena.put(b".slice");
         }
     }
