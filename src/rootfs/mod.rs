@@ -70,7 +70,8 @@ pub struct Rootfs<'a> {
     done: Later,
 }
 
-/// Opens the root from the working directory, and mounts it onto itself. The umask is 0 afterwards and the working directory undefined.
+/// Opens the root from the working directory, and mounts it onto itself. The umask is 0 afterwards and the working
+/// directory undefined.
 ///
 /// # Errors
 ///
@@ -87,20 +88,7 @@ pub fn enter<'a, const N: usize>(
     rustix::process::fchdir(proc.fd()).step(Step::OpenProc)?;
     let fd = pivot::enter(setup, dir, arena.cstr(setup.path), proc);
     let fd = fd.map_err(|fault| fault.or_at(at))?;
-    Ok(Rootfs {
-        fd,
-        proc,
-        procfs: None,
-        sysfs: None,
-        base: None,
-        old: false,
-        dev: None,
-        masks: mask::Sources::prepare(setup.masks),
-        pivoted: false,
-        in_proc: true,
-        live: false,
-        done: Later::new(),
-    })
+    Ok(Rootfs::new(fd, proc, setup.masks))
 }
 
 impl<'a> Rootfs<'a> {
@@ -109,6 +97,16 @@ impl<'a> Rootfs<'a> {
     pub fn live(fd: OwnedFd, proc: &'a Proc) -> Self {
         rustix::process::umask(Mode::empty());
         Rootfs {
+            pivoted: true,
+            in_proc: false,
+            live: true,
+            ..Rootfs::new(fd, proc, false)
+        }
+    }
+
+    /// A root in which nothing is made yet, with the procfs as the working directory.
+    fn new(fd: OwnedFd, proc: &'a Proc, masks: bool) -> Self {
+        Rootfs {
             fd,
             proc,
             procfs: None,
@@ -116,10 +114,10 @@ impl<'a> Rootfs<'a> {
             base: None,
             old: false,
             dev: None,
-            masks: mask::Sources::prepare(false),
-            pivoted: true,
-            in_proc: false,
-            live: true,
+            masks: mask::Sources::prepare(masks),
+            pivoted: false,
+            in_proc: true,
+            live: false,
             done: Later::new(),
         }
     }
