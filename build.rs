@@ -352,16 +352,19 @@ fn calls() {
     println!("cargo:rerun-if-changed=src/run/calls.rs");
 }
 
-/// Links the bin statically against musl: its crt enters `main`, its `mem*` serve `core`.
+/// Links the bin statically against musl: its `mem*` serve `core`, and where src/sys/start.rs does not, its crt enters `main`.
 ///
 /// With `--target *-linux-musl` rustc brings crt and libc itself. With the host's gnu triple (the default: no other
 /// standard library need be installed) both come from the musl-dev package of Debian and Ubuntu.
 fn link() {
+    println!("cargo:rustc-check-cfg=cfg(own_start)");
     if env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("musl") {
         return;
     }
     println!("cargo:rerun-if-env-changed=OCILET_MUSL");
     let arch = env::var("CARGO_CFG_TARGET_ARCH").expect("CARGO_CFG_TARGET_ARCH");
+    // src/sys/start.rs in place of the crt, and the relocations that only it understands.
+    let own_start = arch == "x86_64";
     let dir = env::var("OCILET_MUSL").unwrap_or_else(|_| format!("/usr/lib/{arch}-linux-musl"));
     for file in ["rcrt1.o", "crti.o", "libc.a", "crtn.o"] {
         if !Path::new(&dir).join(file).exists() {
@@ -384,10 +387,10 @@ fn link() {
     ] {
         arg(flag);
     }
-    // -z separate-code costs two pages of padding and buys a read-only, non-executable text header.
+    // norelro: nothing in a static program would apply it. separate-code, the default, costs no more than an alignment.
     for flag in [
-        "-Wl,-z,relro",
-        "-Wl,-z,now",
+        "-Wl,-z,norelro",
+        "-Wl,-O2",
         "-Wl,-z,noexecstack",
         "-Wl,--gc-sections",
         "-Wl,--build-id=none",
@@ -395,6 +398,18 @@ fn link() {
         arg(flag);
     }
     arg(&discard_unwind_tables());
+    // Only tools that look for symbols read the section headers; `--profile inspect` is for these.
+    if env::var("DEBUG").as_deref() == Ok("false") {
+        arg("-Wl,-z,nosectionheader");
+    }
+    if own_start {
+        println!("cargo:rustc-cfg=own_start");
+        arg("-Wl,-z,pack-relative-relocs");
+        // Of functions that are alike one stays. GNU ld cannot do it; here rustc brings lld.
+        arg("-Wl,--icf=all");
+        arg(&format!("{dir}/libc.a"));
+        return;
+    }
     for file in ["rcrt1.o", "crti.o", "libc.a", "crtn.o"] {
         arg(&format!("{dir}/{file}"));
     }

@@ -1,4 +1,4 @@
-//! Entry: musl's crt calls `main`, everything else is in the library.
+//! Entry: `sys/start.rs` or musl's crt calls `main`, everything else is in the library.
 #![no_std]
 #![no_main]
 #![allow(
@@ -8,7 +8,7 @@
 
 use core::ffi::{c_char, c_int};
 
-/// Called by musl's crt1 with the argument block of the process.
+/// Called with the argument block of the process.
 ///
 /// # Safety
 ///

@@ -28,6 +28,8 @@ pub mod sched;
 pub mod seccomp;
 pub mod sig;
 pub mod sock;
+#[cfg(all(own_start, not(test)))]
+mod start;
 pub mod term;
 #[cfg(test)]
 pub mod testing;
