@@ -58,6 +58,14 @@ class Result:
         except ValueError:
             raise Failed(f"no JSON: {self}") from None
 
+    def with_files(self, out, err):
+        """The same end, and what files say instead, where they are there."""
+        for name, path in (("out", out), ("err", err)):
+            if os.path.exists(path):
+                with open(path, errors="replace") as file:
+                    setattr(self, name, file.read())
+        return self
+
     def want(self, code=0, out=None, err=None):
         """Fails unless it ended with `code` and said what the expressions (re.search) ask for."""
         if self.code != code:
