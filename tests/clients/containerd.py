@@ -155,8 +155,8 @@ def pid_file(c):
 @check
 def rootfs_that_is_a_directory(c):
     busybox_root("/tmp/plain")
-    words = ["run", "--rm", "--runc-binary", c.runtime, "--rootfs", "/tmp/plain", c.new(), "/bin/sh", "-c", "echo word >/file"]
-    c(*words).want()
+    words = ["run", "--rm", "--runc-binary", c.runtime, "--rootfs", "/tmp/plain", c.new()]
+    c(*words, "/bin/sh", "-c", "echo word >/file").want()
     with open("/tmp/plain/file") as file:
         equal("file", file.read(), "word\n")
 

@@ -25,7 +25,8 @@ def mount_bind_read_only(c):
 def mount_bind_of_a_file(c):
     with open("/tmp/onefile", "w") as file:
         file.write("content\n")
-    c.sh("cat /etc/new/file", "--mount", "type=bind,src=/tmp/onefile,dst=/etc/new/file,options=bind").want(0, "^content$")
+    mount = "type=bind,src=/tmp/onefile,dst=/etc/new/file,options=bind"
+    c.sh("cat /etc/new/file", "--mount", mount).want(0, "^content$")
 
 
 @check
@@ -64,7 +65,8 @@ def read_only_root(c):
 
 @check
 def root_that_is_a_slave(c):
-    c.sh("grep ' / / ' /proc/self/mountinfo", "--rootfs-propagation", "rslave").want(0, r" / / rw,relatime (master:\d+ )?- ")
+    result = c.sh("grep ' / / ' /proc/self/mountinfo", "--rootfs-propagation", "rslave")
+    result.want(0, r" / / rw,relatime (master:\d+ )?- ")
 
 
 @check
@@ -75,9 +77,10 @@ def root_that_is_shared(c):
 
 @check
 def privileged(c):
-    result = c.sh("grep -E 'CapEff|CapBnd|Seccomp:' /proc/self/status; grep -E ' /(sys|proc)' /proc/mounts", "--privileged")
+    script = "grep -E 'CapEff|CapBnd|Seccomp:' /proc/self/status; grep -E ' /(sys|proc)' /proc/mounts"
+    result = c.sh(script, "--privileged")
     own = status_of("self")["CapEff"]
-    result.want(0, rf"(?s)CapEff:\s{own}\nCapBnd:\s{own}\nSeccomp:\s0\nproc /proc proc rw[^\n]*\nsysfs /sys sysfs rw[^\n]*\n$")
+    result.want(0, rf"CapEff:\s{own}\nCapBnd:\s{own}\nSeccomp:\s0\nproc /proc proc rw.*\nsysfs /sys sysfs rw.*\n$")
 
 
 @check

@@ -122,9 +122,10 @@ def shim_is_killed_and_nothing_is_left(c):
 
 @check
 def restarted_by_the_monitor(c):
-    label = "containerd.io/restart.status=running"
-    with c.up("echo run >>/out/runs; exec sleep 1000", "--label", label) as box:
+    with c.up("echo run >>/out/runs; exec sleep 1000") as box:
         box.said("runs", "run")
+        # Not before: the monitor would meet what is just being started.
+        box.ctr("containers", "label", box.name, "containerd.io/restart.status=running").want()
         pid = box.pid
         os.kill(pid, signal.SIGKILL)
         box.said("runs", "run\nrun")
