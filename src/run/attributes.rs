@@ -158,8 +158,14 @@ pub(super) fn identity(plan: &Plan, procfs: &Proc) -> Result<Option<LateSets>, F
     }
     // Groups before ids: setgroups needs CAP_SETGID.
     match cred::set_groups(&process.groups) {
-        // A user namespace that was made without privileges denies it: there are no groups to be had.
-        Err(Errno::PERM) if process.groups.is_empty() && is_denied(procfs) => {}
+        // A user namespace that was made without privileges denies it: there are no groups to be had. buildah asks for
+        // the one that the process has anyway.
+        Err(Errno::PERM)
+            if process
+                .groups
+                .iter()
+                .all(|group| group.as_raw() == process.gid)
+                && is_denied(procfs) => {}
         set => set.step(Step::SetGroups)?,
     }
     cred::set_ids(process.uid, process.gid).step(Step::SetIds)?;
