@@ -130,7 +130,8 @@ def on_terminal(*words, talk=(), timeout=CALL, size=(24, 80), env=None):
         os.kill(pid, signal.SIGKILL)
     os.close(master)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    result = Result(words, status if status >= 0 else 128 - status, said.replace("\r\n", "\n"), "")
+    # A terminal within a terminal: each may turn \n into \r\n.
+    result = Result(words, status if status >= 0 else 128 - status, re.sub("\r+\n", "\n", said), "")
     if piece is None:
         raise Failed(f"no end within {timeout} s: {result}")
     if talk:

@@ -240,5 +240,11 @@ def inspect_names_runtime_and_process(c):
             equal("the pid file", file.read().strip(), str(pid))
 
 
+@bench
+def bench_run(c, runtime):
+    """podman run --rm of an ordinary user"""
+    c("run", "--rm", "--network", "none", "box", "true", runtime=runtime).want()
+
+
 if __name__ == "__main__":
     main(lambda runtimes: Podman(runtimes, SUBIDS))

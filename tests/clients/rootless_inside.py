@@ -40,6 +40,16 @@ def volume_takes_the_owner_of_the_container(c):
 
 
 @check
+def overlay_of_the_user_namespace(c):
+    """What the kernel mounts for the user itself is the root file system; elsewhere here it is a copy (vfs)."""
+    podman = [*c.user.words, "podman", "--runtime", c.runtime, "--storage-driver", "overlay"]
+    podman += ["--root", "/home/alice/overlay", "--runroot", "/home/alice/overlay-run", "--tmpdir", "/home/alice/overlay-tmp"]
+    call(*podman, "import", "/tmp/image.tar", "box").want()
+    script = "grep -E '^[0-9]+ [0-9]+ [^ ]+ / / ' /proc/self/mountinfo; echo written >/file; cat /file"
+    call(*podman, "run", "--rm", "--network", "none", "box", "sh", "-c", script).want(0, r" - overlay .*\nwritten\n$")
+
+
+@check
 def tmpfs_with_options(c):
     mount = c.sh("grep ' /scratch ' /proc/self/mountinfo", "--tmpfs", "/scratch:size=1m,noexec,mode=700").want()
     true("its options", re.search(r"nosuid,nodev,noexec.* - tmpfs tmpfs .*size=1024k,mode=700", mount.out) and mount.out)
