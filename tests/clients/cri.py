@@ -326,6 +326,16 @@ def statistics_of_a_container(c):
 
 
 @check
+def statistics_of_a_pod(c):
+    with c.pod(linux={"cgroup_parent": "/kubepods/counted"}) as pod:
+        box = pod.box()
+        until("memory is used", lambda: pod.statistics.linux.memory.usage_bytes.value)
+        stats = pod.statistics
+        ids = (stats.attributes.id, [one.attributes.id for one in stats.linux.containers])
+        equal("ids", ids, (pod.id, [box.id]))
+
+
+@check
 def daemon_restarts(c):
     with c.pod() as pod:
         box = pod.box("until [ -e /end ]; do sleep 0.05; done; exit 11")

@@ -105,16 +105,16 @@ class Stream:
 
 
 class Cri(Containerd):
-    """containerd with its CRI plugin."""
+    """containerd with its CRI plugin, and a handler for each runtime."""
 
-    def __init__(self, runtimes):
+    def __init__(self, runtimes, config=""):
         os.makedirs("/etc/cni/pods")
         with open("/etc/cni/pods/10-pods.conflist", "w") as file:
             json.dump(NETWORK, file)
         # The default is `runc`, without a path: what is found under that name.
         paths = {"runc": "", **runtimes}
         handlers = [HANDLER.replace("NAME", name).replace("PATH", path) for name, path in paths.items()]
-        super().__init__(runtimes, "k8s.io", CONFIG + "".join(handlers))
+        super().__init__(runtimes, "k8s.io", CONFIG + "".join(handlers) + config)
         call("protoc", "-I/clients", "--python_out=/tmp", "cri.proto").want()
         sys.path.insert(0, "/tmp")
         import cri_pb2
@@ -202,6 +202,10 @@ class Pod:
     @property
     def status(self):
         return self.cri.rpc("PodSandboxStatus", pod_sandbox_id=self.id).status
+
+    @property
+    def statistics(self):
+        return self.cri.rpc("PodSandboxStats", pod_sandbox_id=self.id).stats
 
     @property
     def info(self):
