@@ -54,12 +54,21 @@ pub(super) fn bind<const N: usize>(
     if op.rec_set | op.rec_clear != 0 {
         mount::recursive(tree.as_fd(), op)?;
     }
-    sys::attach(&tree, &place).step(Step::Mount)?;
+    match sys::attach(&tree, &place) {
+        // mount(2) tells a file on a directory, or the other way round, from other mistakes; clients look for that.
+        Err(Errno::INVAL) if is_directory(&tree) != is_directory(&place) => Err(Errno::NOTDIR),
+        done => done,
+    }
+    .step(Step::Mount)?;
     rootfs.done.close(place);
     if late {
         attributes::remount(tree.as_fd(), op.set, op.cleared).step(Step::SetMountFlags)?;
     }
     Ok(tree)
+}
+
+fn is_directory(file: &OwnedFd) -> bool {
+    mount::file_type(file) == Ok(FileType::Directory)
 }
 
 /// The mount point: what is there, or a directory for a directory and a file for anything else.
@@ -68,8 +77,7 @@ fn place(rootfs: &Rootfs<'_>, target: &CStr, source: &OwnedFd) -> Result<OwnedFd
         return mount::plain(rootfs.root(), target);
     }
     let (place, _) = mount::place(rootfs, target, || {
-        let directory = mount::file_type(source)? == FileType::Directory;
-        Ok(if directory {
+        Ok(if is_directory(source) {
             Leaf::Directory
         } else {
             Leaf::File

@@ -3,7 +3,7 @@
 //! Each line that must precede another says why. Everything is decided in the plan.
 #![forbid(unsafe_code)]
 
-use rustix::fs::Mode;
+use rustix::fs::{FileType, Gid, Mode, Uid, fchown, fstat};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
@@ -11,7 +11,7 @@ use crate::fs::proc::Proc;
 use crate::plan::Plan;
 use crate::plan::process::Sets;
 use crate::plan::route::NamespaceKind;
-use crate::sys::{cred, proc, sched, sig};
+use crate::sys::{cred, file, proc, sched, sig};
 use crate::text::{field, number};
 
 /// What must be done with the privileges of init.
@@ -135,6 +135,17 @@ impl LateSets {
     }
 }
 
+/// The standard streams that are pipes become the user's, who can open /dev/stdout then, as servers do that log there.
+/// Nothing else does: a file or a device may be the host's.
+fn own_pipes(uid: u32) {
+    for stream in [file::stdin(), file::stdout(), file::stderr()] {
+        if fstat(stream).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo) {
+            // Refused where the ids of a user namespace do not have the owner: what is open works all the same.
+            let _ = fchown(stream, Some(Uid::from_raw(uid)), None::<Gid>);
+        }
+    }
+}
+
 /// Takes on the identity of the process. Nothing that needs privileges comes after it, except that a filter without
 /// no_new_privs is loaded with CAP_SYS_ADMIN: that is kept then, and what it is dropped to is the result.
 pub(super) fn identity(plan: &Plan, procfs: &Proc) -> Result<Option<LateSets>, Fault> {
@@ -168,6 +179,7 @@ pub(super) fn identity(plan: &Plan, procfs: &Proc) -> Result<Option<LateSets>, F
                 && is_denied(procfs) => {}
         set => set.step(Step::SetGroups)?,
     }
+    own_pipes(process.uid);
     cred::set_ids(process.uid, process.gid).step(Step::SetIds)?;
     match early {
         Err(Errno::ACCESS | Errno::PERM) => change_directory(plan),

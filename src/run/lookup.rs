@@ -79,18 +79,18 @@ pub(super) fn join<'p>(path: &'p mut Path, pieces: [&[u8]; 3]) -> Option<&'p CSt
     crate::text::c_text(path)
 }
 
-/// Whether execve has a chance: with the effective ids, and not a directory, which may be "executable" too.
+/// Whether execve has a chance: with the effective ids, and not a directory, which may be "executable" too. EACCES is
+/// what execve says of one, and what clients make 126 of.
 fn executable(file: &CStr) -> Result<(), Errno> {
     match rustix::fs::accessat(CWD, file, Access::EXEC_OK, AtFlags::EACCESS) {
         // faccessat2 (kernel 5.8) is what takes the flag; without it ask for the real ids, which are the same ones.
         Err(Errno::NOSYS) => rustix::fs::accessat(CWD, file, Access::EXEC_OK, AtFlags::empty())?,
         other => other?,
     }
-    match FileType::from_raw_mode(rustix::fs::stat(file)?.st_mode) {
-        FileType::Directory => Err(Errno::ISDIR),
-        FileType::RegularFile => Ok(()),
-        _ => Err(Errno::ACCESS),
+    if FileType::from_raw_mode(rustix::fs::stat(file)?.st_mode) == FileType::RegularFile {
+        return Ok(());
     }
+    Err(Errno::ACCESS)
 }
 
 /// `HOME=` with the directory of this uid in the container's /etc/passwd, or "/".

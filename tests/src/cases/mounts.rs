@@ -22,6 +22,7 @@ pub const CASES: &[Case] = &[
     case!(inside_and_outside_agree),
     case!(bind_keeps_the_source),
     case!(bind_of_a_file),
+    case!(bind_of_a_file_on_a_directory),
     case!(bind_of_special_files),
     case!(bind_source_relative_to_the_bundle),
     case!(bind_refuses_data),
@@ -445,6 +446,21 @@ fn bind_of_a_file(t: &T) {
         fs::read_to_string(bundle.rootfs().join("bin/over")).unwrap(),
         "below"
     );
+}
+
+/// Clients tell this from other mistakes by the kernel's words, and explain it.
+fn bind_of_a_file_on_a_directory(t: &T) {
+    let file = t.path("file");
+    fs::write(&file, "content").unwrap();
+    let (file, directory) = (file.to_string_lossy(), t.path("."));
+    for (place, source) in [
+        ("/etc", &*file),
+        ("/bin/probe", &*directory.to_string_lossy()),
+    ] {
+        t.bundle()
+            .mount(place, "bind", source, &["rbind"])
+            .create_fails(&["not a directory"]);
+    }
 }
 
 fn bind_of_special_files(t: &T) {
