@@ -38,7 +38,7 @@ pub fn checkpoint(
     request: &mut Request,
     status: &mut Option<OwnedFd>,
 ) -> Result<(), Fault> {
-    request.configure(dump.record.annotations());
+    request.configure(dump.plan, dump.record.annotations());
     let pid = dump.init.pid();
     request.options.number(2, u64::from(pid));
     request.options.text(13, &[dump.record.rootfs()]);

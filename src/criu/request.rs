@@ -10,9 +10,10 @@ use super::message::Message;
 use crate::error::{At, Context, Errno, Fault, Step};
 use crate::fs::text::Text;
 use crate::limits::{CRIU_BYTES, Limit};
+use crate::plan::Plan;
 use crate::say::object::strings;
 use crate::sys::memory::TakeOnce;
-use crate::sys::{OwnedFd, path};
+use crate::sys::{OwnedFd, ns, path};
 use crate::text::pieces;
 
 /// Room for the request.
@@ -96,8 +97,12 @@ impl Request {
         })
     }
 
-    /// The configuration of criu that the annotations of a container name, or the one for all.
-    pub(super) fn configure(&mut self, annotations: &[u8]) {
+    /// The configuration of criu that the annotations of a container name, or the one for all; and that it leaves a
+    /// network empty for the hooks that have made it: its devices would be there already.
+    pub(super) fn configure(&mut self, plan: &Plan, annotations: &[u8]) {
+        if plan.namespaces.hooked {
+            self.options.number(38, u64::from(ns::flag::NET));
+        }
         let mut path = DEFAULT_CONFIG;
         let mut words = strings(annotations);
         while let (Some(key), Some(value)) = (words.next(), words.next()) {

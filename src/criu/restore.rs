@@ -32,7 +32,7 @@ use crate::{rdt, rootfs, tty};
 pub fn bring_back(birth: &mut Birth<'_>, request: &mut Request) -> Result<Up, Fault> {
     birth.begin()?;
     let plan = birth.order.plan;
-    request.configure(birth.order.annotations);
+    request.configure(plan, birth.order.annotations);
     let mut place = [0; 4096];
     within(birth.dir.fd(), || working_directory(&mut place).map(drop)).step(Step::Restore)?;
     let place = c_text(&place).unwrap_or_default();

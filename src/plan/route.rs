@@ -11,6 +11,7 @@ use super::draft::Draft;
 pub use crate::config::NamespaceKind;
 use crate::config::{Linux, List, Namespace, TimeOffset};
 use crate::error::At;
+use crate::limits::FULL;
 
 /// The way from the runtime to the container's first process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub struct Namespaces {
     pub mappings: [Mappings; 2],
     /// The parent has rights over the host that a process in the user namespace does not have.
     pub aided: bool,
+    /// A new network is what hooks make of it, and will be again when the container is restored.
+    pub hooked: bool,
 }
 
 impl Namespaces {
@@ -95,6 +98,7 @@ impl Namespaces {
             time_offsets: Str::EMPTY,
             mappings: [Mappings::NONE; 2],
             aided: false,
+            hooked: false,
         }
     }
 
@@ -147,7 +151,12 @@ pub fn make(draft: &mut Draft<'_>, linux: &Linux) {
             let _ = draft.plan.namespaces.joins.push(join);
         }
     }
+    let hooks = draft.source.config.hooks.as_ref();
     let namespaces = &mut draft.plan.namespaces;
+    namespaces.hooked = FULL
+        && namespaces.new.has(NamespaceKind::Network)
+        && hooks
+            .is_some_and(|hooks| !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty());
     if let Some(join) = mount {
         let _ = namespaces.joins.push(join);
     }
