@@ -111,6 +111,7 @@ def exec_prints_and_has_a_status(c):
         c("exec", "exec", "sh", "-c", "echo in; echo no >&2; exit 9").want(9, "^in$", "^no$")
         c("exec", "exec", "/no/program").want(127)
         c("exec", "exec", "/bin/text").want(126)
+        c("exec", "exec", "/etc").want(126)
         c("exec", "exec", "readlink", "/proc/1/ns/pid").want(0, re.escape(space(pid, "pid")))
 
 
