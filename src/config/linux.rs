@@ -213,7 +213,7 @@ pub struct Cpu {
 pub struct Pids {
     /// Offset of the object.
     pub at: u32,
-    /// −1 is no limit, 0 is a limit.
+    /// −1 is no limit; 0 is a limit since version 1.3 of the specification, and none before it.
     pub limit: Option<i64>,
 }
 

@@ -98,9 +98,11 @@ def pids(c):
 
 
 @check
-def pids_by_default(c):
+def pids_by_default_and_without(c):
     with c.box("pids_default") as box:
         equal("limit", cgroup_file(box.pid, "pids", "pids.max"), "2048")
+    with c.box("pids_default", "--pids-limit", "-1") as box:
+        equal("limit", cgroup_file(box.pid, "pids", "pids.max"), "max")
 
 
 def disk():

@@ -17,6 +17,7 @@ use crate::{kernel, witness};
 pub const CASES: &[Case] = &[
     case!(read_back, 60),
     case!(read_back_what_kernels_may_lack),
+    case!(no_processes_at_all),
     case!(read_back_io),
     case!(cannot_be_converted),
     case!(missing_controller),
@@ -186,12 +187,6 @@ const TABLE: &[Row] = &[
         &[("pids.max", "max")],
     ),
     (
-        "pids",
-        r#"{"pids": {"limit": 0}}"#,
-        &[("pids.max", "1")],
-        &[("pids.max", "1")],
-    ),
-    (
         "hugetlb",
         r#"{"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]}"#,
         &[("hugetlb.2MB.limit_in_bytes", "4194304")],
@@ -230,6 +225,18 @@ fn read_back(t: &T) {
     }
     if checked == 0 {
         cannot("no controllers here");
+    }
+}
+
+/// 0 was no limit until version 1.3 of the specification, which has a word for it; none at all would be no container.
+fn no_processes_at_all(t: &T) {
+    need(t, "pids");
+    for (version, want) in [("1.0.2-dev", "max"), ("1.2.1", "max"), ("1.3.0", "1")] {
+        let c = limited(t, json!({"pids": {"limit": 0}}))
+            .edit(|c| c["ociVersion"] = json!(version))
+            .create();
+        assert_eq!(value(&c, "pids.max"), want, "{version}");
+        c.delete();
     }
 }
 
