@@ -20,6 +20,12 @@ def user_and_groups(c):
 
 
 @check
+def user_opens_the_output_again(c):
+    script = "echo hello >/dev/stdout; echo oops >/proc/self/fd/2"
+    c.sh(script, security={"run_as_user": {"value": 1000}}).want(0, "^hello$", "^oops$")
+
+
+@check
 def user_by_name(c):
     c.sh("id", security={"run_as_username": "user"}).want(0, r"^uid=1000\(user\) gid=1000\(user\)")
 
