@@ -177,7 +177,7 @@ fn limits() {
         "{consts}\n/// The value of a capacity as a literal, for texts.\nmacro_rules! text {{\n{texts}}}\npub(crate) use text;\n\
          /// The capacities by name, so that a fault can carry one.\n#[allow(non_camel_case_types)]\n\
          #[derive(Clone, Copy, Debug, PartialEq, Eq)]\n#[repr(u8)]\npub enum Limit {{\n{variants}}}\n\
-         /// The value of each `Limit`, in its order.\nstatic VALUES: [usize; {count}] = [\n{rows}];\n\
+         /// The value of each `Limit`, in its order.\nstatic VALUES: [u32; {count}] = [\n{rows}];\n\
          static ALL: [Limit; {count}] = [\n{all}];\n",
         count = LIMITS.len()
     );
@@ -185,10 +185,10 @@ fn limits() {
     fs::write(Path::new(&out).join("limits.rs"), text).expect("OUT_DIR is writable");
 }
 
-/// The tables of texts, as one string each: a line per entry.
+/// The tables of texts, as one string each: a line per entry, with a tab before what only the whole program says.
 macro_rules! table {
-    ($(#[$meta:meta])* $name:ident { $($variant:ident = $text:literal,)* }) => {
-        pub(super) const TEXTS: &str = concat!($($text, "\n",)*);
+    ($(#[$meta:meta])* $name:ident { $($variant:ident = $(($full:ident))? $text:literal,)* }) => {
+        pub(super) const TEXTS: &str = concat!($($(stringify!($full), "\t",)? $text, "\n",)*);
     };
 }
 #[path = "src/error/features.rs"]
@@ -247,8 +247,8 @@ fn texts() {
         ("Place", places::TEXTS),
         ("Feature", features::TEXTS),
         ("Limit", limits.as_str()),
-        ("Flags", summaries.as_str()),
-        // Those of verbs that only the whole program has.
+        // Those of help, and of verbs that only the whole program has.
+        ("Flags", if full { &summaries } else { "" }),
         (
             "Features",
             if full {
@@ -276,9 +276,17 @@ fn texts() {
              pub const {name}: usize = {number};"
         )
         .expect("string");
-        // An empty line ends a table.
         let start = all.len();
-        writeln!(all, "{}\n", lines.trim_end()).expect("string");
+        for line in lines.trim_end().lines() {
+            let line = match line.strip_prefix("full\t") {
+                Some(line) if full => line,
+                Some(_) => "-",
+                None => line,
+            };
+            writeln!(all, "{line}").expect("string");
+        }
+        // An empty line ends a table.
+        all.push('\n');
         longest = longest.max(all.len() - start);
     }
     let out = env::var("OUT_DIR").expect("OUT_DIR");

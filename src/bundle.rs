@@ -122,7 +122,9 @@ fn make(
     let mut config: Config = config::read(doc, pools)?;
     old_pids(&mut config, doc);
     let layout = LAYOUT.take().ok_or(never)?;
-    cgroup::discover(layout)?;
+    if wanted.cgroup_manager != Manager::Disabled {
+        cgroup::discover(layout)?;
+    }
     let request = Request {
         id: wanted.id.to_bytes(),
         bundle,

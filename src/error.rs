@@ -234,12 +234,13 @@ fn refused(step: Step, errno: Errno, at: At) -> Fault {
     Fault::placed(step, Cause::Errno(errno), at)
 }
 
-/// A table of names with one text each: the enum, its texts, and the way back from a number.
+/// A table of names with one text each: the enum, its texts, and the way back from a number. A text marked `(full)` is
+/// only kept in the whole program: the other one cannot come to say it.
 macro_rules! table {
-    ($(#[$meta:meta])* $name:ident { $($variant:ident = $text:literal,)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident = $(($full:ident))? $text:literal,)* }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u16)]
+        #[repr(u8)]
         pub enum $name { $(#[doc = $text] $variant,)* }
 
         impl $name {

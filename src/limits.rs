@@ -11,11 +11,15 @@ include!(concat!(env!("OUT_DIR"), "/limits.rs"));
 /// whole one has is left out where it would begin.
 pub const FULL: bool = cfg!(feature = "full");
 
+/// Whether any kernel will do, with either kind of cgroups. The smallest program is for the kernel that it is shipped with:
+/// Linux 5.14 or later, and cgroup v2.
+pub const ANY_KERNEL: bool = FULL;
+
 impl Limit {
     /// The number itself.
     #[must_use]
     pub fn value(self) -> usize {
-        VALUES.get(self as usize).copied().unwrap_or(0)
+        VALUES.get(self as usize).map_or(0, |value| *value as usize)
     }
 
     /// What it counts, as a phrase: "entries of mounts".

@@ -8,7 +8,7 @@
 use super::prepare::parent;
 use super::{Hierarchies, Kinds, Layout, Mode, io};
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
-use crate::limits::{CGROUP_BYTES, Limit};
+use crate::limits::{ANY_KERNEL, CGROUP_BYTES, Limit};
 use crate::sys::OwnedFd;
 use crate::sys::file::read_file;
 use crate::sys::memory::TakeOnce;
@@ -57,6 +57,9 @@ pub(super) fn discover_with(layout: &mut Layout, text: &mut [u8]) -> Result<(), 
     };
     let root = io::open_dir(c"/sys/fs/cgroup").ok();
     let kind = root.as_ref().and_then(|root| fs_type(root).ok());
+    if !ANY_KERNEL {
+        return only_v2(layout, own, kind);
+    }
     if let (Some(root), Some(CGROUP2 | TMPFS), true) = (&root, kind, in_initial_namespace()) {
         let usual = if kind == Some(CGROUP2) {
             usual_v2(layout, own, root)
@@ -76,6 +79,23 @@ fn in_initial_namespace() -> bool {
     match statat(CWD, c"/proc/self/ns/cgroup", AtFlags::empty()) {
         Ok(stat) => stat.st_ino == INITIAL_NAMESPACE,
         Err(errno) => errno == Errno::NOENT,
+    }
+}
+
+/// In the smallest program: one v2 hierarchy in the usual place, or none. The runtime's own cgroup is as its namespace
+/// shows it.
+fn only_v2(layout: &mut Layout, own: &[u8], kind: Option<u32>) -> Result<(), Fault> {
+    let rows = || entries(own).filter(|(controllers, _)| controllers.is_empty());
+    match (kind, rows().next()) {
+        (Some(CGROUP2), Some((_, path))) => {
+            layout.mode = Mode::V2;
+            layout.hierarchies.push(b"", ROOT, &[path])
+        }
+        (Some(TMPFS), _) => {
+            let at = At::Place(Place::CgroupRoot);
+            Err(Fault::rule(Step::FindCgroups, Rule::OnlyCgroup2, at))
+        }
+        _ => Ok(()),
     }
 }
 

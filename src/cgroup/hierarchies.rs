@@ -8,7 +8,7 @@
 use core::ffi::CStr;
 
 use crate::error::{At, Fault, Place, Step};
-use crate::limits::{CGROUP_BYTES, CGROUP_HIERARCHIES, Limit};
+use crate::limits::{ANY_KERNEL, CGROUP_BYTES, CGROUP_HIERARCHIES, Limit};
 use crate::text::{c_text, pieces};
 
 /// What a hierarchy can do, as bits: only what the runtime itself uses.
@@ -30,7 +30,7 @@ impl Kinds {
     /// Reads the second field of a line of /proc/self/cgroup; an empty one means v2.
     #[must_use]
     pub fn of(controllers: &[u8]) -> Self {
-        if controllers.is_empty() {
+        if controllers.is_empty() || !ANY_KERNEL {
             return Self::UNIFIED;
         }
         let mut kinds = Self(0);
@@ -54,6 +54,9 @@ impl Kinds {
     /// Whether all bits of `other` are set.
     #[must_use]
     pub fn has(self, other: Self) -> bool {
+        if !ANY_KERNEL {
+            return other == Self::UNIFIED;
+        }
         self.0 & other.0 == other.0
     }
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::error::{Context, Errno, Fault, Rule, Step};
 use crate::fs::later::Later;
+use crate::limits::{ANY_KERNEL, FULL};
 use crate::plan::arena::Arena;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd};
 use crate::text::{number, pieces};
@@ -44,8 +45,7 @@ pub fn begin(
         record.hierarchies.mark(n, 0, 0);
     }
     let mut birthplace = None;
-    // That is made by systemd.
-    let ours = plan.unit.kind == Unit::None;
+    let ours = is_ours(plan);
     for (n, row) in rows(plan, true).filter(|_| ours) {
         match make(plan, arena, (n, &row), record, warn) {
             Ok(dir) => birthplace = dir,
@@ -69,7 +69,7 @@ pub fn finish(
     pid: Option<Pid>,
     warn: &mut dyn FnMut(Fault),
 ) -> Result<(), Fault> {
-    let ours = plan.unit.kind == Unit::None;
+    let ours = is_ours(plan);
     if let Some(pid) = pid.filter(|_| !ours) {
         systemd::start(plan, record, pid)?;
         record.started = true;
@@ -81,6 +81,11 @@ pub fn finish(
         }
     }
     Ok(())
+}
+
+/// Whether it is we who make the cgroup, and not systemd.
+fn is_ours(plan: &CgroupPlan) -> bool {
+    !FULL || plan.unit.kind == Unit::None
 }
 
 pub(super) fn rows(plan: &CgroupPlan, v2: bool) -> impl Iterator<Item = (usize, Hierarchy<'_>)> {
@@ -140,7 +145,7 @@ pub fn memory_limit(record: &Record) -> Option<i64> {
 pub fn enter(plan: &CgroupPlan, born: bool, pid: &[u8]) -> Result<(), Fault> {
     // One call closes them all.
     let files = Later::new();
-    for (_, row) in rows(plan, false) {
+    for (_, row) in rows(plan, false).filter(|_| ANY_KERNEL) {
         io::open_to_write(CWD, row.tasks)
             .and_then(|file| io::put(&file, pid).map(|()| files.close(file)))
             .step_at(Step::JoinCgroup, row.at)?;
@@ -198,7 +203,7 @@ fn make(
 ) -> Result<Option<OwnedFd>, Fault> {
     let is_v2 = row.kinds.has(Kinds::UNIFIED);
     let mut made = directory(row, plan.mode == Mode::V2).step(Step::MakeCgroup)?;
-    if plan.unit.kind != Unit::None {
+    if !is_ours(plan) {
         // By systemd, with the process in it.
         made = made.max(1);
     }

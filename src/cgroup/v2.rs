@@ -3,6 +3,7 @@
 
 use super::io;
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
+use crate::limits::ANY_KERNEL;
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, bpf};
 use rustix::fs::{AtFlags, CWD, Uid, chownat};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -116,7 +117,7 @@ pub(super) fn device_program(dir: BorrowedFd<'_>, words: &[u64], fresh: bool) ->
 /// call, not for what inherits it.
 fn load(words: &[u64]) -> Result<OwnedFd, Errno> {
     match bpf::load_device_program(words) {
-        Err(Errno::PERM) => {}
+        Err(Errno::PERM) if ANY_KERNEL => {}
         other => return other,
     }
     let old = getrlimit(Resource::Memlock);

@@ -3,6 +3,7 @@
 
 use super::flags::{Misuse, Row, sections};
 use crate::error::{Context, Fault, Step};
+use crate::limits::FULL;
 use crate::say::Line;
 
 /// Where the summaries of flags begin, at least.
@@ -61,6 +62,13 @@ pub(super) fn spaces(line: &mut Line<'_>, count: usize) {
 pub(super) fn print(wrong: Option<&Misuse>, section: &Row) -> Result<(), Fault> {
     let mut buffer = [0; 1024];
     let mut line = Line::stdout(&mut buffer);
+    if !FULL {
+        // The record of the error is all that is said then.
+        if wrong.is_none() {
+            line.text("this build has no help\n");
+        }
+        return line.finish().step(Step::Print);
+    }
     if let Some(Misuse(text, words)) = wrong {
         line.text("Incorrect Usage: ");
         line.fill(text, words);

@@ -52,12 +52,16 @@ pub(super) fn linux(doc: &[u8], pools: &Pools, config: &Config) -> Result<(), Wr
     let Some(linux) = &config.linux else {
         return Ok(());
     };
+    if !FULL {
+        in_this_build(pools, linux)?;
+    }
     namespaces(doc, pools, linux, kinds)?;
     devices(doc, pools, linux, kinds)?;
     if let Some(path) = linux.cgroups_path {
         text(!climbs(doc, path), Rule::CgroupsPath, path)?;
     }
-    if let Some(subject) = &linux.resources {
+    // The smallest program takes none of what is looked at there.
+    if let Some(subject) = linux.resources.as_ref().filter(|_| FULL) {
         resources(doc, pools, subject)?;
     }
     for pair in linux.sysctl.of(&pools.sysctl) {
@@ -66,11 +70,8 @@ pub(super) fn linux(doc: &[u8], pools: &Pools, config: &Config) -> Result<(), Wr
     if let Some(subject) = &linux.seccomp {
         seccomp(doc, pools, subject)?;
     }
-    if let Some(subject) = &linux.intel_rdt {
+    if let Some(subject) = linux.intel_rdt.as_ref().filter(|_| FULL) {
         intel_rdt(doc, pools, subject)?;
-    }
-    if !FULL {
-        in_this_build(pools, linux)?;
     }
     match &linux.memory_policy {
         Some(subject) => memory_policy(doc, subject),
@@ -115,6 +116,9 @@ fn devices(doc: &[u8], pools: &Pools, linux: &Linux, kinds: Kinds) -> Result<(),
         absolute(doc, &[device.path])?;
     }
     for device in linux.net_devices.of(&pools.net_devices) {
+        if !FULL {
+            break;
+        }
         let NetDevice { host, name, .. } = *device;
         text(kinds.has(NamespaceKind::Network), Rule::NeedsNetwork, host)?;
         for name in [Some(host), name].into_iter().flatten() {

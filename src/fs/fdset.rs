@@ -10,7 +10,8 @@ use heapless::Vec;
 use rustix::fs::{CWD, OFlags, RawDir};
 
 use crate::error::{Context, Errno, Fault, Step};
-use crate::sys::{AsRawFd, BorrowedFd, fd, path};
+use crate::limits::ANY_KERNEL;
+use crate::sys::{AsRawFd, BorrowedFd, fd, is_lacking, path};
 
 pub use crate::sys::fd::is_open;
 
@@ -21,7 +22,7 @@ pub use crate::sys::fd::is_open;
 /// `Step::CloseFds`.
 pub fn cloexec_from(first: u32) -> Result<(), Fault> {
     match fd::cloexec_range(first, u32::MAX) {
-        Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => {
+        Err(errno) if is_lacking(errno) || ANY_KERNEL && errno == Errno::INVAL => {
             for number in first..=Left::Anything.highest() {
                 let _ = fd::set_cloexec(number);
             }
@@ -99,7 +100,7 @@ pub fn close_all_but(first: u32, kept: &Kept, left: Left) -> Result<(), Fault> {
         next = number + 1;
     }
     match fd::close_range(next, u32::MAX) {
-        Err(Errno::NOSYS | Errno::PERM) => close(next, left.highest()),
+        Err(errno) if is_lacking(errno) => close(next, left.highest()),
         other => other.step(Step::CloseFds),
     }
 }
@@ -107,7 +108,7 @@ pub fn close_all_but(first: u32, kept: &Kept, left: Left) -> Result<(), Fault> {
 /// Closes a range, first and last included.
 pub(super) fn close(first: u32, last: u32) -> Result<(), Fault> {
     match fd::close_range(first, last) {
-        Err(Errno::NOSYS | Errno::PERM) => {
+        Err(errno) if is_lacking(errno) => {
             for number in first..=last {
                 let _ = fd::close(number);
             }

@@ -14,7 +14,8 @@ use rustix::mount::{self, FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFla
 use rustix::path::DecInt;
 
 use crate::error::{At, Context, Errno, Fault, Place, Step};
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, path};
+use crate::limits::ANY_KERNEL;
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, is_lacking, path};
 use crate::text::{c_text, cut, field, number};
 
 /// A procfs, best a private one.
@@ -95,7 +96,7 @@ impl Proc {
     pub fn open_file(&self, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
         match path::openat2(&self.fd, name, flags, resolve) {
-            Err(Errno::NOSYS | Errno::PERM) => {}
+            Err(errno) if is_lacking(errno) => {}
             answer => return answer,
         }
         // Before Linux 5.6: the file is opened without following a last link, and must be on the same mount.
@@ -164,7 +165,7 @@ impl Proc {
     /// The kernel's.
     pub fn mount_id(&self, fd: impl AsFd) -> Result<u64, Errno> {
         match path::mount_id(&fd) {
-            Err(Errno::NOSYS | Errno::PERM) => {}
+            Err(errno) if is_lacking(errno) => {}
             answer => return Ok(answer?.0),
         }
         let mut name = SelfFd::of(fd);
@@ -222,7 +223,7 @@ impl SelfFd {
 /// What a new instance is made with.
 fn context() -> Result<OwnedFd, Errno> {
     // Distributions carry fsopen back to 4.18, where mounting that way is very slow (libpathrs measured seconds).
-    if !since_5_2() {
+    if ANY_KERNEL && !since_5_2() {
         return Err(Errno::NOSYS);
     }
     mount::fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC).map(OwnedFd::from)

@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use super::proc::Proc;
 use super::text::Text;
 use super::walk;
-use crate::sys::{BorrowedFd, Errno, OwnedFd, path};
+use crate::sys::{BorrowedFd, Errno, OwnedFd, is_lacking, path};
 use crate::text::c_text;
 
 /// A rename that races with a ".." makes the kernel say EAGAIN. libpathrs measured that under a full attack 32 tries
@@ -150,7 +150,7 @@ impl<'a> Root<'a> {
         for _ in 0..TRIES {
             let answer = match path::openat2(self.fd, path, OFlags::PATH | flags, how) {
                 // EPERM: an outer seccomp filter that does not know the call.
-                Err(Errno::NOSYS | Errno::PERM) => {
+                Err(errno) if is_lacking(errno) => {
                     walk::walk(self.fd, self.proc, path, links, flags)
                 }
                 answer => answer,

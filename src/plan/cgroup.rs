@@ -13,7 +13,7 @@ use crate::cgroup::devices::{self, BLOCK, CHAR, MKNOD, READ, WRITE};
 use crate::cgroup::{CgroupPlan, Devices, Kinds, Layout, Manager, Mode, Policy};
 use crate::config::{self, DeviceRule, Pair, Text};
 use crate::error::{At, Fault, Rule, Step};
-use crate::limits::FULL;
+use crate::limits::{ANY_KERNEL, FULL};
 
 /// Longest path of a cgroup below its mount point, PATH_MAX without its NUL.
 const PATH: usize = 4095;
@@ -261,7 +261,7 @@ fn device_rules(list: &[DeviceRule], plan: &mut CgroupPlan) -> Result<(), Fault>
         plan.warn |= plan.mode != Mode::None;
         Devices::Unrestricted
     };
-    if plan.devices == Devices::Lists {
+    if ANY_KERNEL && plan.devices == Devices::Lists {
         let folded = plan.fold.make(&plan.rules);
         folded.map_err(|n| fault(Rule::DeviceSubset, n))?;
     }

@@ -9,6 +9,7 @@ use super::draft::Draft;
 use super::op::{Below, Kind, Mount, Op};
 use crate::cgroup::{Kinds, Mode};
 use crate::config::NamespaceKind;
+use crate::limits::ANY_KERNEL;
 
 /// The flags of the hierarchies and of what holds them.
 const PLAIN: u32 = k::MS_NOSUID | k::MS_NODEV | k::MS_NOEXEC;
@@ -31,7 +32,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, mut mount: Mount) {
     mount.source = mount.fstype;
     mount.data = arena.push(b"mode=755");
     mount.set = mount.set & !k::MS_RDONLY | PLAIN;
-    if mode == Mode::None {
+    if mode == Mode::None || !ANY_KERNEL {
         // Nothing to show: an empty directory, so that nothing of the host shows through (CVE-2023-25809).
         mount.seal = true;
         return draft.op(Op::Mount(mount));

@@ -10,7 +10,7 @@ use linux_raw_sys::general as k;
 use crate::error::Errno;
 use crate::fs::proc::SelfFd;
 use crate::plan::op::Mount;
-use crate::sys::{BorrowedFd, mount, path};
+use crate::sys::{BorrowedFd, is_lacking, mount, path};
 
 /// Flags with one bit on each side. Access time is the rest.
 const PAIRS: [(u32, u32); 6] = [
@@ -148,7 +148,7 @@ pub(super) fn flags_of(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
 /// The kernel's; EINVAL when `top` is not the root of a mount.
 pub(super) fn make_readonly(top: BorrowedFd<'_>, recursive: bool) -> Result<(), Errno> {
     match mount::set_attributes(top, recursive, k::MOUNT_ATTR_RDONLY, 0) {
-        Err(Errno::NOSYS | Errno::PERM) => remount(top, flags_of(top)? | k::MS_RDONLY, 0),
+        Err(errno) if is_lacking(errno) => remount(top, flags_of(top)? | k::MS_RDONLY, 0),
         answer => answer,
     }
 }

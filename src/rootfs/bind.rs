@@ -13,7 +13,7 @@ use crate::fs::proc::SelfFd;
 use crate::fs::root::Leaf;
 use crate::plan::arena::Arena;
 use crate::plan::op::Mount;
-use crate::sys::{AsFd, OwnedFd, mount as sys, path};
+use crate::sys::{AsFd, OwnedFd, is_lacking, mount as sys, path};
 
 /// Binds `source`, a path on the host, whose links are followed once.
 ///
@@ -39,7 +39,7 @@ pub(super) fn bind<const N: usize>(
     };
     let tree = match cloned {
         // Linux before 5.2, or a filter around us that does not know the call.
-        Err(Errno::NOSYS | Errno::PERM) => return classic(rootfs, op, source, target, ask),
+        Err(errno) if is_lacking(errno) => return classic(rootfs, op, source, target, ask),
         answer => answer.step(Step::OpenSource)?,
     };
     real_proc(target, &tree)?;
@@ -47,7 +47,7 @@ pub(super) fn bind<const N: usize>(
     let mut late = false;
     if attributes::named(op) {
         match attributes::set(tree.as_fd(), op.set, op.cleared) {
-            Err(Errno::NOSYS) => late = true,
+            Err(errno) if is_lacking(errno) => late = true,
             answer => answer.step(Step::SetMountFlags)?,
         }
     }

@@ -13,7 +13,7 @@ use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::SelfFd;
 use crate::fs::root::name_of;
 use crate::plan::op::{Device, When};
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, file, mount as sys, path};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, file, is_lacking, mount as sys, path};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 /// Opening a name without following it.
@@ -91,7 +91,7 @@ fn bind(
     let tree = sys::clone_tree(path::cwd(), source, false);
     let detached = tree.is_ok();
     let source = match tree {
-        Err(Errno::NOSYS | Errno::PERM) => path::openat(path::cwd(), source, OFlags::PATH),
+        Err(errno) if is_lacking(errno) => path::openat(path::cwd(), source, OFlags::PATH),
         tree => tree,
     };
     let source = source.step(Step::OpenSource)?;
@@ -231,7 +231,7 @@ pub(super) fn console(rootfs: &mut Rootfs<'_>, terminal: BorrowedFd<'_>) -> Resu
         _ => {}
     }
     match sys::clone_tree(terminal, c"", false) {
-        Err(Errno::NOSYS | Errno::PERM) => onto(terminal, place.as_fd()),
+        Err(errno) if is_lacking(errno) => onto(terminal, place.as_fd()),
         tree => sys::attach(tree?, &place),
     }
 }

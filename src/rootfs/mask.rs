@@ -14,7 +14,7 @@ use super::{Rootfs, attributes, dev, fresh, mount};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::SelfFd;
 use crate::fs::root::Root;
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, mount as sys, path};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, is_lacking, mount as sys, path};
 use crate::text::c_text;
 
 /// Flags of the empty directory.
@@ -84,13 +84,13 @@ pub(super) fn readonly(rootfs: &Rootfs<'_>, path: &CStr) -> Result<(), Fault> {
         return Ok(());
     };
     let tree = match sys::clone_tree(&place, c"", true) {
-        Err(Errno::NOSYS | Errno::PERM) => return readonly_classic(rootfs, &place, path),
+        Err(errno) if is_lacking(errno) => return readonly_classic(rootfs, &place, path),
         answer => answer.step(Step::ProtectPath)?,
     };
     let early = sys::set_attributes(&tree, true, k::MOUNT_ATTR_RDONLY, 0);
     sys::attach(&tree, &place).step(Step::ProtectPath)?;
     match early {
-        Err(Errno::NOSYS) => attributes::make_readonly(tree.as_fd(), false),
+        Err(errno) if is_lacking(errno) => attributes::make_readonly(tree.as_fd(), false),
         answer => answer,
     }
     .step(Step::ProtectPath)?;

@@ -36,6 +36,7 @@ use crate::error::{At, Context, Fault, Step};
 use crate::fs::later::Later;
 use crate::fs::proc::{Proc, SelfFd};
 use crate::fs::root::Root;
+use crate::limits::ANY_KERNEL;
 use crate::plan::arena::Arena;
 use crate::plan::mounts::Setup;
 use crate::plan::op::Op;
@@ -220,6 +221,8 @@ impl<'a> Rootfs<'a> {
         match op {
             Op::Directory { path: at } => self.directory(path(*at)),
             Op::Mount(one) => mount::mount(self, one, arena, ask),
+            // Of v1, which the plan has none of then.
+            Op::Below(_) | Op::Within { .. } | Op::LinkBelow { .. } if !ANY_KERNEL => Ok(()),
             Op::Below(below) => mount::below(self, below, arena),
             Op::Within { attributes } => mount::within(self, *attributes),
             Op::LinkBelow { name, text } => mount::link_below(self, path(*name), path(*text)),

@@ -11,7 +11,7 @@ use super::mount::differ;
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::{Proc, SelfFd};
 use crate::plan::mounts::{Setup, Way};
-use crate::sys::{BorrowedFd, OwnedFd, mount as sys, path};
+use crate::sys::{BorrowedFd, OwnedFd, is_lacking, mount as sys, path};
 
 /// Type of the root file system of an initramfs, where it is not a tmpfs.
 const RAMFS: u32 = 0x8584_58f6;
@@ -39,7 +39,7 @@ pub(super) fn enter(
         private_parent(&dir)?;
     }
     let top = match sys::clone_tree(&dir, c"", true) {
-        Err(Errno::NOSYS | Errno::PERM) => bind_classic(&dir, root, proc)?,
+        Err(errno) if is_lacking(errno) => bind_classic(&dir, root, proc)?,
         tree => {
             let tree = tree.step(Step::MountRootfs)?;
             sys::attach(&tree, &dir).step(Step::MountRootfs)?;
@@ -153,7 +153,7 @@ fn cover(root: BorrowedFd<'_>, proc: &Proc) -> Result<(), Fault> {
     // On a shared mount the root would become shared, and appear over "/" of the host.
     sys::change(c"/", k::MS_PRIVATE).step(Step::Pivot)?;
     match sys::attach(root, &slash) {
-        Err(Errno::NOSYS | Errno::PERM) => {
+        Err(errno) if is_lacking(errno) => {
             fchdir(root).step(Step::Pivot)?;
             sys::bind(c".", c"/", k::MS_MOVE).step(Step::Pivot)?;
         }

@@ -140,7 +140,7 @@ fn clone(order: &mut ExecOrder, wire: Wire) -> Result<Init, Fault> {
         let into = place.as_ref().filter(|_| born).map(AsFd::as_fd);
         match proc::fork(0, into, false) {
             // CLONE_INTO_CGROUP came with kernel 5.7; without it the process goes there by itself.
-            Err(Errno::NOSYS | Errno::INVAL | Errno::TOOBIG | Errno::PERM) if born => born = false,
+            Err(errno) if born && proc::is_not_born_there(errno) => born = false,
             Err(Errno::BUSY) if born && order.beside_init => {
                 order.beside_init = false;
                 place = cgroup::place_of(&plan.cgroup, order.init.pid()).or(place);

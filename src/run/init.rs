@@ -93,11 +93,12 @@ pub(super) fn run(
         env: process.env.first.at.saturating_sub(process.args.first.at),
         count: count(process.env),
         filter: plan.filter.load,
-        tight: plan
-            .cgroup
-            .limits
-            .memory(&plan.arena)
-            .is_some_and(|it| it.1),
+        tight: FULL
+            && plan
+                .cgroup
+                .limits
+                .memory(&plan.arena)
+                .is_some_and(|it| it.1),
         sets,
         hooks: last::hooks(plan),
         notify: notify.map(OwnedFd::keep),

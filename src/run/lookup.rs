@@ -9,6 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD, FileType, OFlags};
 use crate::error::{At, Cause, Errno, Fault, Rule, Step};
 use crate::fs::passwd;
 use crate::plan::Plan;
+use crate::sys::is_lacking;
 use crate::sys::memory::TakeOnce;
 
 /// A path of at most PATH_MAX bytes, NUL included.
@@ -84,7 +85,9 @@ pub(super) fn join<'p>(path: &'p mut Path, pieces: [&[u8]; 3]) -> Option<&'p CSt
 fn executable(file: &CStr) -> Result<(), Errno> {
     match rustix::fs::accessat(CWD, file, Access::EXEC_OK, AtFlags::EACCESS) {
         // faccessat2 (kernel 5.8) is what takes the flag; without it ask for the real ids, which are the same ones.
-        Err(Errno::NOSYS) => rustix::fs::accessat(CWD, file, Access::EXEC_OK, AtFlags::empty())?,
+        Err(errno) if is_lacking(errno) => {
+            rustix::fs::accessat(CWD, file, Access::EXEC_OK, AtFlags::empty())?
+        }
         other => other?,
     }
     if FileType::from_raw_mode(rustix::fs::stat(file)?.st_mode) == FileType::RegularFile {

@@ -270,7 +270,7 @@ fn clone(
     let args = inherited.args;
     let forked = match proc::fork(flags, cgroup.map(AsFd::as_fd), false) {
         // CLONE_INTO_CGROUP came with kernel 5.7; without it init goes there by itself.
-        Err(Errno::NOSYS | Errno::INVAL | Errno::TOOBIG | Errno::PERM) if inherited.in_cgroup => {
+        Err(errno) if inherited.in_cgroup && proc::is_not_born_there(errno) => {
             inherited.in_cgroup = false;
             proc::fork(flags, None, false)
         }

@@ -70,10 +70,20 @@ pub fn start(
 /// The supervisor that is to hear from the container: `$NOTIFY_SOCKET`.
 pub(super) fn supervisor(args: Args) -> Result<Option<OwnedFd>, Fault> {
     if !FULL {
-        return Ok(None);
+        return not_in_this_build(args).map(|()| None);
     }
-    let name = args.env(b"NOTIFY_SOCKET").filter(|name| !name.is_empty());
-    name.map(notify::connect).transpose()
+    notify_socket(args).map(notify::connect).transpose()
+}
+
+fn notify_socket(args: Args) -> Option<&'static CStr> {
+    args.env(b"NOTIFY_SOCKET").filter(|name| !name.is_empty())
+}
+
+/// A supervisor that waits for a word must not wait in vain.
+#[inline(never)] // what comes after it knows that there is none
+fn not_in_this_build(args: Args) -> Result<(), Fault> {
+    let (step, rule) = (Step::ConnectNotify, Rule::NotInThisBuild);
+    notify_socket(args).map_or(Ok(()), |_| Err(Fault::rule(step, rule, At::Nothing)))
 }
 
 /// Gives the word, hands over the listener of a filter that has one, and hears of the end of init's part. Gives the

@@ -74,7 +74,7 @@ pub(super) fn write(procfs: &Proc, pid: Pid, name: &[u8], text: &[u8]) -> Result
 fn helper(plan: &Plan, args: Args, name: &[u8], pid: Pid, map: Mappings) -> Result<(), Fault> {
     let at = At::Byte(map.at);
     if !FULL {
-        return Err(Errno::PERM).step_at(Step::MapIds, at);
+        return Err(Fault::rule(Step::MapIds, Rule::NotInThisBuild, at));
     }
     let path = args.env(b"PATH").map_or(PATH, |path| path.to_bytes());
     let mut place = Text::new();

@@ -8,9 +8,10 @@ use super::record::{Identity, Stored};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
 use crate::fs::text::Text;
+use crate::limits::ANY_KERNEL;
 use crate::sys::file::read_file;
 use crate::sys::time::{self, MILLISECOND, SECOND};
-use crate::sys::{AsFd, BorrowedFd, OwnedFd, pidfd};
+use crate::sys::{AsFd, BorrowedFd, OwnedFd, is_lacking, pidfd};
 use crate::text::{Digits, number};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::CWD;
@@ -61,7 +62,7 @@ impl<'a> Identity<'a> {
             Ok(handle) => Some(handle),
             // EINVAL: the number is that of a thread by now.
             Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
-            Err(Errno::NOSYS | Errno::PERM) => None,
+            Err(errno) if is_lacking(errno) => None,
             Err(errno) => return Err(errno).step_at(Step::FindInit, At::Number(self.pid)),
         };
         let live = Live {
@@ -84,7 +85,7 @@ impl Identity<'_> {
         }
         let handle = match pidfd::open(self.pid) {
             Ok(handle) => Some(handle),
-            Err(Errno::NOSYS | Errno::PERM) => None,
+            Err(errno) if is_lacking(errno) => None,
             Err(_) => return Ok(None),
         };
         let inode = handle.as_ref().map_or(0, |it| pidfd::inode(it.as_fd()));
@@ -145,9 +146,11 @@ impl Live {
         let by_handle = by_handle.map(|handle| pidfd::send_signal(handle, signal));
         let sent = match by_handle {
             // Linux 5.1 lacks nothing else: a seccomp filter around us may know only kill(2).
-            None | Some(Err(Errno::NOSYS)) if self.is_the_one()? => pidfd::kill(self.pid, signal),
-            None | Some(Err(Errno::NOSYS)) => Err(Errno::SRCH),
-            Some(sent) => sent,
+            None | Some(Err(Errno::NOSYS)) if ANY_KERNEL => match self.is_the_one()? {
+                true => pidfd::kill(self.pid, signal),
+                false => Err(Errno::SRCH),
+            },
+            sent => sent.unwrap_or(Err(Errno::SRCH)),
         };
         match sent {
             Err(Errno::SRCH) => Err(Fault::rule(Step::Signal, Rule::NotRunning, At::Nothing)),

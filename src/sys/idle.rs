@@ -13,6 +13,7 @@
 
 use super::args::Args;
 use super::{AsRawFd, Errno, FromRawFd, OwnedFd};
+use crate::limits::FULL;
 
 const PAGE: usize = 4096;
 
@@ -70,6 +71,23 @@ pub fn accept<N: Copy>(
     numbers: N,
     next: Next<N>,
 ) -> ! {
+    if FULL {
+        forget(args, keep);
+    }
+    // SAFETY: drops only what comes back from the file.
+    let fd = unsafe { waiting::accept(socket.as_raw_fd()) };
+    drop(socket);
+    let connection = match fd {
+        // SAFETY: the kernel made this descriptor for us; nothing else owns it.
+        0.. => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(Errno::from_raw_os_error(-fd)),
+    };
+    next(connection, keep, numbers)
+}
+
+/// Gives back the statics but for `keep`, and the stack.
+#[inline(always)] // its caller's frame is the last one that is kept
+fn forget(args: Args, keep: [&[u8]; 3]) {
     // SAFETY: `next` is a function, not a closure, and never returns: it has no other static than those in `keep`, and
     // those that it takes by name, which are zero as they were at the start.
     unsafe { forget_statics(keep) };
@@ -84,19 +102,10 @@ pub fn accept<N: Copy>(
         // SAFETY: frames without a way back to them, up to the argument block, which /proc/PID/cmdline shows.
         unsafe { discard(dead, alive - dead) };
     }
-    // SAFETY: drops only what comes back from the file.
-    let fd = unsafe { waiting::accept(socket.as_raw_fd()) };
-    drop(socket);
-    let connection = match fd {
-        // SAFETY: the kernel made this descriptor for us; nothing else owns it.
-        0.. => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(Errno::from_raw_os_error(-fd)),
-    };
-    next(connection, keep, numbers)
 }
 
 /// The instruction itself, on architectures where the code has been looked at.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", feature = "full"))]
 mod waiting {
     use super::{__ehdr_start, PAGE};
     use core::arch::asm;
@@ -200,8 +209,8 @@ mod waiting {
     }
 }
 
-/// Elsewhere the code stays.
-#[cfg(not(target_arch = "x86_64"))]
+/// Elsewhere, and in the smallest program, the code stays.
+#[cfg(not(all(target_arch = "x86_64", feature = "full")))]
 mod waiting {
     use syscalls::{Sysno, raw_syscall};
 

@@ -39,6 +39,13 @@ pub use owned::OwnedFd;
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 pub use rustix::io::Errno;
 
+/// Whether a call is not to be had, and the next best way has to do: ENOSYS before the kernel that brought it, EPERM from
+/// a seccomp filter around us that does not know it.
+#[must_use]
+pub fn is_lacking(errno: Errno) -> bool {
+    crate::limits::ANY_KERNEL && matches!(errno, Errno::NOSYS | Errno::PERM)
+}
+
 /// The kernel's return word as a result: the last 4095 values are negated error numbers.
 fn raw(word: usize) -> Result<usize, Errno> {
     match i32::try_from(word.cast_signed()) {

@@ -14,8 +14,8 @@ use syscalls::{Sysno, raw_syscall, syscall};
 
 use super::args::Args;
 use super::memory::TakeOnce;
-use super::{AsRawFd, BorrowedFd, Errno, FromRawFd, OwnedFd, raw};
-use crate::limits::{ARGS, ENV};
+use super::{AsRawFd, BorrowedFd, Errno, FromRawFd, OwnedFd, is_lacking, raw};
+use crate::limits::{ANY_KERNEL, ARGS, ENV};
 
 /// `noreturn void exit_group(int status)`, man 2 exit_group.
 pub fn exit(status: i32) -> ! {
@@ -104,9 +104,15 @@ pub fn fork(flags: u32, cgroup: Option<BorrowedFd<'_>>, sibling: bool) -> Result
     let made = raw(unsafe { raw_syscall!(Sysno::clone3, core::ptr::from_mut(&mut args), size) });
     match made {
         Ok(pid) => sides(pid, pidfd),
-        Err(Errno::NOSYS | Errno::PERM) if cgroup.is_none() => clone(flags | exit_signal),
+        Err(errno) if cgroup.is_none() && is_lacking(errno) => clone(flags | exit_signal),
         Err(errno) => Err(errno),
     }
+}
+
+/// Whether this is how a kernel before 5.7 answers to the wish for a cgroup, or a filter around us.
+#[must_use]
+pub fn is_not_born_there(errno: Errno) -> bool {
+    is_lacking(errno) || ANY_KERNEL && matches!(errno, Errno::INVAL | Errno::TOOBIG)
 }
 
 /// `clone` of old: flags and exit signal in one word; the pidfd comes from pidfd_open (5.3) or not at all.
