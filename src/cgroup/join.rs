@@ -3,7 +3,7 @@
 
 use core::ffi::CStr;
 
-use super::prepare::rows;
+use super::prepare::{enter_v1, rows};
 use super::{CgroupPlan, Hierarchy, Mode, Record, io};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
@@ -14,6 +14,8 @@ use crate::text::{cut, pieces};
 
 /// Values of `--cgroup`, one after another for who asks.
 type Each<'e> = &'e dyn Fn(&mut dyn FnMut(&'static CStr));
+
+const MEMORY: &[u8] = b"memory";
 
 /// Plans to go to the cgroups of a record, or with `--cgroup` to those below them: `/path` in all hierarchies, or
 /// `cpu,cpuacct:/path` in some of v1.
@@ -108,17 +110,32 @@ pub fn place_of(plan: &CgroupPlan, pid: u32) -> Option<OwnedFd> {
 }
 
 /// Puts the calling process, which must have one thread, into the planned cgroups; into the v2 one at `place`, unless it
-/// was born there.
+/// was born there; and into that of v1's memory only if it is to be `charged`: see [`charge`].
 ///
 /// # Errors
 ///
 /// The kernel's, with the name of the file system.
-pub fn join(plan: &CgroupPlan, place: Option<BorrowedFd<'_>>, born: bool) -> Result<(), Fault> {
-    super::enter(plan, true, b"0")?;
+pub fn join(
+    plan: &CgroupPlan,
+    place: Option<BorrowedFd<'_>>,
+    born: bool,
+    charged: bool,
+) -> Result<(), Fault> {
+    enter_v1(plan, b"0", &|row| charged || !row.has(MEMORY))?;
     match place {
         Some(dir) if !born => io::write(dir.as_fd(), c"cgroup.procs", b"0").step(Step::JoinCgroup),
         _ => Ok(()),
     }
+}
+
+/// What [`join`] has left out, for a process that was cloned since: what a clone takes (on x86-64 some 80 KiB of page
+/// tables and stack) is charged to the cgroup of who calls it, and the container's limit may be small.
+///
+/// # Errors
+///
+/// As for [`join`].
+pub fn charge(plan: &CgroupPlan, pid: &[u8]) -> Result<(), Fault> {
+    enter_v1(plan, pid, &|row| row.has(MEMORY))
 }
 
 #[cfg(test)]

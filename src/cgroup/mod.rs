@@ -31,7 +31,7 @@ pub use bus::{bus, refusal};
 pub use discover::{can_make, discover};
 pub use freeze::{freeze, freezer, frozen};
 pub use hierarchies::{Hierarchies, Hierarchy, Kinds};
-pub use join::{aim, join, place, place_of};
+pub use join::{aim, charge, join, place, place_of};
 pub use limits::Policy;
 pub use prepare::{begin, change, enter, finish, memory_limit};
 pub use remove::{kill, processes, remove, signal};

@@ -143,19 +143,29 @@ pub fn memory_limit(record: &Record) -> Option<i64> {
 ///
 /// The kernel's: EBUSY for a v2 cgroup whose children have controllers, ENOSPC for a cpuset without CPUs.
 pub fn enter(plan: &CgroupPlan, born: bool, pid: &[u8]) -> Result<(), Fault> {
-    // One call closes them all.
-    let files = Later::new();
-    for (_, row) in rows(plan, false).filter(|_| ANY_KERNEL) {
-        io::open_to_write(CWD, row.tasks)
-            .and_then(|file| io::put(&file, pid).map(|()| files.close(file)))
-            .step_at(Step::JoinCgroup, row.at)?;
-    }
+    enter_v1(plan, pid, &|_| true)?;
     for (_, row) in rows(plan, true).filter(|_| !born) {
         match io::open_dir(row.dir).and_then(|dir| io::write(dir, c"cgroup.procs", pid)) {
             // It was not to be had, and is not needed.
             Err(Errno::NOENT) if plan.mode == Mode::V1 => {}
             other => other.step_at(Step::JoinCgroup, row.at)?,
         }
+    }
+    Ok(())
+}
+
+/// [`enter`] for the hierarchies of version 1 that are `wanted`.
+pub(super) fn enter_v1(
+    plan: &CgroupPlan,
+    pid: &[u8],
+    wanted: &dyn Fn(&Hierarchy<'_>) -> bool,
+) -> Result<(), Fault> {
+    // One call closes them all.
+    let files = Later::new();
+    for (_, row) in rows(plan, false).filter(|(_, row)| ANY_KERNEL && wanted(row)) {
+        io::open_to_write(CWD, row.tasks)
+            .and_then(|file| io::put(&file, pid).map(|()| files.close(file)))
+            .step_at(Step::JoinCgroup, row.at)?;
     }
     Ok(())
 }

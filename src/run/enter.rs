@@ -65,13 +65,20 @@ fn story(target: &Target<'_>, i: &mut Inheritance<'_>) -> Result<Fork, Fault> {
     proc::fork(0, None, true).step(Step::Clone)
 }
 
+/// Whether the parent puts the process that the one in the middle clones into its v1 memory cgroup. In a user namespace
+/// the kernel might not let it: who is not root moves only what runs as himself.
+pub(super) fn charged_late(plan: &Plan) -> bool {
+    !plan.namespaces.own(NamespaceKind::User)
+}
+
 fn cgroups(target: &Target<'_>, i: &Inheritance<'_>) -> Result<(), Fault> {
     let plan = &i.plan.cgroup;
+    let charged = !charged_late(i.plan);
     let place = target.place.as_ref().map(AsFd::as_fd);
-    match cgroup::join(plan, place, i.in_cgroup) {
+    match cgroup::join(plan, place, i.in_cgroup, charged) {
         Err(fault) if fault.errno() == Some(Errno::BUSY) && target.beside_init => {
             let place = cgroup::place_of(plan, target.init.pid()).ok_or(fault)?;
-            cgroup::join(plan, Some(place.as_fd()), false)
+            cgroup::join(plan, Some(place.as_fd()), false, charged)
         }
         joined => joined,
     }

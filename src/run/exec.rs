@@ -6,6 +6,7 @@
 //!  socketpair, clone3 ────────▶ affinity, cgroups
 //!                               setns, clone ────────────────▶
 //!                               ── Born, ends
+//!  v1: memory cgroup
 //!        ── Enter ───────────────────────────────────────────▶ session, keyring, terminal
 //!        ◀── Terminal ────────────────────────────────────────
 //!                                                              priorities, rlimits, identity, lookup
@@ -29,6 +30,7 @@ use crate::state::Live;
 use crate::sys::args::Args;
 use crate::sys::proc::{self, Fork};
 use crate::sys::{AsFd, OwnedFd, sock};
+use crate::text::Digits;
 use crate::tty;
 
 /// What is to be done.
@@ -107,6 +109,9 @@ fn bring_up(
     let init = Init::of(middle::await_init(&wire, number)?);
     let init = process.insert(init);
     order.caller.send_pidfd(init, b"setns")?;
+    if enter::charged_late(order.plan) {
+        cgroup::charge(&order.plan.cgroup, Digits::new(init.number().into()).text())?;
+    }
     let mut warn = |_| ();
     wire.send(Msg::Enter, None)?;
     let master = match terminal {
