@@ -270,7 +270,12 @@ fn become_hook(
     around: &Surroundings<'_>,
 ) -> Errno {
     match prepare(input, output, report, around) {
-        Ok(()) => proc::execve(hook.path, hook.args, hook.env.unwrap_or(around.env), None),
+        Ok(()) => proc::execve(
+            hook.path,
+            hook.args,
+            hook.env.unwrap_or(around.env),
+            Strings::new(&[], 0),
+        ),
         Err(fault) => fault.errno().unwrap_or(Errno::INVAL),
     }
 }

@@ -9,6 +9,7 @@ use crate::error::{At, Fault, Rule, Step};
 use crate::limits::CONFIG_BYTES;
 use crate::plan::make::{Request, Source};
 use crate::plan::process::Extra;
+use crate::plan::service::Service;
 use crate::plan::{self, Plan, Scene};
 use crate::state::{Dir, Stored};
 use crate::sys::memory::TakeOnce;
@@ -28,6 +29,8 @@ pub struct Joining<'j> {
     pub process: Option<&'static CStr>,
     /// `--rootless`, or what we are.
     pub rootless: bool,
+    /// What a service manager gives along.
+    pub service: Service,
     /// What the command line adds.
     pub extra: Extra<'j>,
 }
@@ -85,6 +88,7 @@ fn make(joining: Joining<'_>, plan: &mut Plan, scene: &mut Scene) -> Result<(), 
         no_new_keyring: !joining.record.own_keyring(),
         seccomp_default: joining.record.builtin_filter(),
         rootless: joining.rootless,
+        service: joining.service,
         ..Request::default()
     };
     let config = Source {

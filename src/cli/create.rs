@@ -5,7 +5,7 @@ use super::flags::Parsed;
 use super::{Call, FAILED};
 use crate::bundle::{self, Wanted};
 use crate::error::{Fault, Rule, Step};
-use crate::limits::{self, PRESERVE_FDS};
+use crate::limits::{self, FULL, PRESERVE_FDS};
 use crate::plan::service::Service;
 use crate::run::{self, BringUp, Caller, Order, Purpose};
 use crate::state;
@@ -102,17 +102,17 @@ pub(super) fn caller(parsed: &Parsed) -> Result<Caller, Fault> {
 }
 
 /// What a service manager says in the environment; descriptors only where they are meant for this process.
-fn service(args: Args) -> Service {
+pub(super) fn service(args: Args) -> Service {
     let value = |name: &[u8]| number(args.env(name)?.to_bytes(), 10);
     let own = proc::number(rustix::process::getpid());
-    let ours = value(b"LISTEN_PID") == Some(u64::from(own));
-    let sockets = value(b"LISTEN_FDS").filter(|_| ours).unwrap_or(0);
+    let ours = FULL && value(b"LISTEN_PID") == Some(u64::from(own));
+    let sockets = if ours { value(b"LISTEN_FDS") } else { None };
     Service {
         notify: args
             .env(b"NOTIFY_SOCKET")
             .is_some_and(|name| !name.is_empty()),
         // A larger number is refused below.
-        sockets: u32::try_from(sockets).unwrap_or(u32::MAX),
+        sockets: u32::try_from(sockets.unwrap_or(0)).unwrap_or(u32::MAX),
         names: args.env(b"LISTEN_FDNAMES"),
     }
 }

@@ -3,7 +3,7 @@
 
 use core::ffi::CStr;
 
-use super::create::{caller, preserve_fds};
+use super::create::{caller, preserve_fds, service};
 use super::flags::{Parsed, Row};
 use super::state::{CGROUPS, open_root};
 use super::{Call, FAILED_BEFORE};
@@ -30,7 +30,8 @@ pub(super) fn exec(call: &mut Call, section: &Row) -> Result<i32, Fault> {
 
 /// `None` for a line that makes no sense.
 fn join(call: &mut Call, section: &Row) -> Result<Option<i32>, Fault> {
-    let Some((preserve_fds, changes)) = read(call, section) else {
+    let service = service(call.args);
+    let Some((preserve_fds, changes)) = read(call, section, service.sockets) else {
         return Ok(None);
     };
     run::protect(call.args, preserve_fds)?;
@@ -68,6 +69,7 @@ fn join(call: &mut Call, section: &Row) -> Result<Option<i32>, Fault> {
         record,
         process,
         rootless: call.rootless(),
+        service,
         extra: if process.is_some() {
             Extra::NONE
         } else {
@@ -107,9 +109,9 @@ struct Changes {
 }
 
 /// Reads the flags; `None` for what makes no sense.
-fn read(call: &mut Call, section: &Row) -> Option<(u32, Changes)> {
+fn read(call: &mut Call, section: &Row, sockets: u32) -> Option<(u32, Changes)> {
     let parsed = &mut call.parsed;
-    let preserve_fds = preserve_fds(parsed, 0)?;
+    let preserve_fds = preserve_fds(parsed, sockets)?;
     if parsed.value("process").is_none() && call.args.get(parsed.next).is_none() {
         parsed.misuse("exec needs a command, or --process", b"", b"", b"");
         return None;

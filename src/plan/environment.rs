@@ -10,7 +10,7 @@ use super::process::Process;
 use super::service::Service;
 use crate::config::Text;
 use crate::error::{At, Fault, Step};
-use crate::limits::{ENV, Limit};
+use crate::limits::{ENV, FULL, Limit};
 use crate::text::cut;
 
 /// Texts of the command line, one after another for who asks.
@@ -51,6 +51,7 @@ pub(super) fn environment(
         note(&draft.plan.arena, entry, table);
     }
     let service = draft.request.service;
+    draft.plan.process.listens = service.sockets != 0;
     let Plan {
         arena,
         process,
@@ -87,8 +88,8 @@ fn keep_last<const N: usize>(
     while from < end {
         let text = arena.text_at(offset(from));
         let next = from + text.len() + 1;
-        // An empty HOME is replaced by the one of /etc/passwd.
-        let unset = text == b"HOME=";
+        // What the process finds out itself takes their places.
+        let unset = text == b"HOME=" || FULL && process.listens && text == b"LISTEN_PID=";
         if let Some(slot) = slot(arena, offset(from), table)
             && *slot == offset(from)
         {

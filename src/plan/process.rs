@@ -112,6 +112,8 @@ pub struct Process {
     pub path: Option<Str>,
     /// env has a HOME that is not empty.
     pub has_home: bool,
+    /// env gets a LISTEN_PID: the number that the process has for itself.
+    pub listens: bool,
     /// Made when missing.
     pub cwd: Str,
     /// User id.
@@ -159,6 +161,7 @@ impl Process {
             env: Words::NONE,
             path: None,
             has_home: false,
+            listens: false,
             cwd: Str::EMPTY,
             uid: 0,
             gid: 0,

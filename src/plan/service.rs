@@ -32,8 +32,8 @@ impl Service {
     /// The most entries that [`Service::environment`] makes.
     pub(super) const ENTRIES: usize = 4;
 
-    /// What a service manager has for the program goes on as it would to a service, `note` being told of each entry:
-    /// sd_listen_fds(3) wants the receiver's own pid, which is 1 in a container.
+    /// What a service manager has for the program goes on as it would to a service, `note` being told of each entry.
+    /// sd_listen_fds(3) wants the receiver's own pid, which nobody knows yet: an empty one takes the place of any other.
     pub(super) fn environment<const N: usize>(
         self,
         notify: bool,
@@ -44,14 +44,14 @@ impl Service {
             let entry = arena.push(b"NOTIFY_SOCKET=/run/notify/notify.sock");
             note(arena, entry);
         }
-        if self.sockets == 0 {
+        if !FULL || self.sockets == 0 {
             return;
         }
         arena.put(b"LISTEN_FDS=");
         arena.put_number(i64::from(self.sockets));
         let entry = arena.close(At::Nothing);
         note(arena, entry);
-        let entry = arena.push(b"LISTEN_PID=1");
+        let entry = arena.push(b"LISTEN_PID=");
         note(arena, entry);
         if let Some(names) = self.names {
             arena.put(b"LISTEN_FDNAMES=");

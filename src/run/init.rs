@@ -14,7 +14,7 @@ use super::last::{self, Numbers, own_pid};
 use super::lookup;
 use super::wire::{Msg, Wire};
 use super::{notify, source};
-use crate::error::{At, Context, Errno, Fault, Step};
+use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::fdset::{self, Kept, Left};
 use crate::fs::proc::Proc;
 use crate::fs::root::Root;
@@ -66,7 +66,7 @@ pub(super) fn run(
     mut inherited: Inheritance<'_>,
     build: fn(&mut Inheritance<'_>) -> Result<Built, Fault>,
 ) -> ! {
-    let (program, sets) = match build(&mut inherited) {
+    let (found, path, sets) = match build(&mut inherited) {
         Ok(built) => built,
         Err(fault) => last::tell(&inherited.wire, fault),
     };
@@ -83,7 +83,7 @@ pub(super) fn run(
     let count = |words: Words| u32::try_from(words.count).unwrap_or(0);
     let keep = [
         plan.arena.from(process.args.first),
-        program,
+        found,
         plan.filter.program.bytes(),
     ];
     let numbers = Numbers {
@@ -92,6 +92,7 @@ pub(super) fn run(
         args: count(process.args),
         env: process.env.first.at.saturating_sub(process.args.first.at),
         count: count(process.env),
+        path,
         filter: plan.filter.load,
         tight: FULL
             && plan
@@ -122,9 +123,9 @@ pub(super) fn run(
     }
 }
 
-/// What execve needs that only the container could tell: the path of the program, and behind its NUL the entry for HOME,
-/// if env has none; and the capabilities to drop to.
-pub(super) type Built = (&'static [u8], Option<LateSets>);
+/// What execve needs that only the container could tell: more entries of env, and behind them the path of the program,
+/// and where that begins; and the capabilities to drop to.
+pub(super) type Built = (&'static [u8], usize, Option<LateSets>);
 
 /// Everything up to the word `Committed`.
 fn build(i: &mut Inheritance<'_>) -> Result<Built, Fault> {
@@ -157,12 +158,13 @@ fn build(i: &mut Inheritance<'_>) -> Result<Built, Fault> {
 pub(super) fn person(plan: &Plan, procfs: Proc) -> Result<Built, Fault> {
     attributes::privileged(plan, &procfs)?;
     label::of_program(plan, &procfs)?;
-    let home = (!plan.process.has_home).then(|| lookup::home(plan.process.uid));
+    let never = Fault::rule(Step::Exec, Rule::Never, At::Nothing);
+    let found = lookup::FOUND.take().ok_or(never)?;
+    lookup::entries(plan, found);
     let sets = attributes::identity(plan, &procfs)?;
-    let program = lookup::program(plan)?;
-    let program = lookup::keep(&program, home.as_ref())?;
+    let path = lookup::program(plan, found)?;
     drop(procfs);
-    Ok((program, sets))
+    Ok((found, path, sets))
 }
 
 /// Lets go of what the parent has open: the state directory with its lock, its end of the wire, whatever leaked to it.

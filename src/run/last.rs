@@ -13,8 +13,9 @@ use crate::hooks::SAID;
 use crate::plan::Plan;
 use crate::plan::hooks::Moment;
 use crate::plan::seccomp::Load;
-use crate::sys::proc::{self, Strings};
+use crate::sys::proc::{self, MORE, Strings};
 use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, seccomp};
+use crate::text::c_text;
 
 /// Where the words of the process end and hooks begin, relative to the first of them.
 pub(super) fn hooks(plan: &Plan) -> [u32; 3] {
@@ -40,6 +41,8 @@ pub(super) struct Numbers {
     pub(super) env: u32,
     /// How many of its entries.
     pub(super) count: u32,
+    /// Where the path of the program begins, behind more entries of env.
+    pub(super) path: usize,
     /// How the filter is loaded.
     pub(super) filter: Load,
     /// The limit of memory is hardly enough.
@@ -52,7 +55,7 @@ pub(super) struct Numbers {
     pub(super) notify: Option<BorrowedFd<'static>>,
 }
 
-/// The memory that the last steps need: words, program, and filter.
+/// The memory that the last steps need: words, what was found, and filter.
 pub(super) type Keep = [&'static [u8]; 3];
 
 /// Waits for the word and executes the program.
@@ -111,7 +114,7 @@ pub(super) fn tell(wire: &Wire, fault: Fault) -> ! {
 
 /// Closes everything that is not the program's, and becomes it. Comes back only with the reason why not.
 fn execute(
-    [words, program, filter]: Keep,
+    [words, found, filter]: Keep,
     numbers: Numbers,
     report: &Wire,
 ) -> Result<Infallible, Fault> {
@@ -121,10 +124,10 @@ fn execute(
     kept.add(report.0.as_fd());
     fdset::close_all_but(preserve, &kept, Left::Ours(preserve))?;
     let at = At::Arena(numbers.at);
-    let mut strings = Strings::new(program, 2).into_iter();
-    let path = strings
-        .next()
-        .ok_or(Fault::rule(Step::Exec, Rule::Never, at))?;
+    let never = Fault::rule(Step::Exec, Rule::Never, at);
+    let (more, path) = found.split_at_checked(numbers.path).ok_or(never)?;
+    let path = c_text(path).ok_or(never)?;
+    let more = Strings::new(more, MORE);
     let args = Strings::new(words, numbers.args as usize);
     let env = words.get(numbers.env as usize..).unwrap_or(&[]);
     let env = Strings::new(env, numbers.count as usize);
@@ -141,7 +144,7 @@ fn execute(
             sets.set()?;
         }
     }
-    let errno = proc::execve(path, args, env, strings.next());
+    let errno = proc::execve(path, args, env, more);
     Err(Fault::placed(Step::Exec, Cause::Errno(errno), at))
 }
 

@@ -3,36 +3,40 @@
 
 use core::ffi::CStr;
 
-use heapless::Vec;
+use heapless::{Vec, VecView};
 use rustix::fs::{Access, AtFlags, CWD, FileType, OFlags};
 
-use crate::error::{At, Cause, Errno, Fault, Rule, Step};
+use super::last::own_pid;
+use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::passwd;
+use crate::limits::FULL;
 use crate::plan::Plan;
 use crate::sys::is_lacking;
 use crate::sys::memory::TakeOnce;
+use crate::text::Digits;
 
 /// A path of at most PATH_MAX bytes, NUL included.
 pub(super) type Path = Vec<u8, 4096>;
 
-/// The path that execve gets for `args[0]`: as it is when it has a slash, else the first executable of PATH.
+/// More entries of env, and behind them the path of the program, each with its NUL.
+pub(super) type Found = Vec<u8, { 2 * 4096 }>;
+
+/// Stays when everything else is forgotten.
+pub(super) static FOUND: TakeOnce<Found> = TakeOnce::new(Vec::new());
+
+/// Adds the path that execve gets for `args[0]`: as it is when it has a slash, else the first executable of PATH.
 ///
-/// Asked as the user that executes it, so that the answer is the kernel's.
-#[inline(never)] // its buffer would lie in the frame of everything below
-pub(super) fn program(plan: &Plan) -> Result<Path, Fault> {
+/// Asked as the user that executes it, so that the answer is the kernel's. Gives the place of the path.
+pub(super) fn program(plan: &Plan, found: &mut Found) -> Result<usize, Fault> {
+    let start = found.len();
     let name = plan.process.args.first;
     let at = At::Arena(name.at);
     let name = plan.arena.bytes(name);
-    let mut path = Path::new();
     if name.contains(&b'/') {
-        return match join(&mut path, [name, b"", b""]).map(executable) {
-            Some(Ok(())) => Ok(path),
-            Some(Err(errno)) => Err(Fault::placed(Step::Exec, Cause::Errno(errno), at)),
-            None => Err(Fault::placed(
-                Step::Exec,
-                Cause::Errno(Errno::NAMETOOLONG),
-                at,
-            )),
+        let path = join(found, start, [name, b"", b""]).ok_or(Errno::NAMETOOLONG);
+        return match path.and_then(executable) {
+            Ok(()) => Ok(start),
+            Err(errno) => Err(errno).step_at(Step::Exec, at),
         };
     }
     let list = plan
@@ -46,38 +50,27 @@ pub(super) fn program(plan: &Plan) -> Result<Path, Fault> {
             } else {
                 directory
             };
-            if join(&mut path, [directory, b"/", name]).is_some_and(|file| executable(file).is_ok())
-            {
-                return Ok(path);
+            let path = join(found, start, [directory, b"/", name]);
+            if path.is_some_and(|file| executable(file).is_ok()) {
+                return Ok(start);
             }
         }
     }
     Err(Fault::rule(Step::Exec, Rule::NotInPath, at))
 }
 
-/// Room for what [`keep`] keeps.
-static KEPT: TakeOnce<[u8; 2 * 4096]> = TakeOnce::new([0; 2 * 4096]);
-
-/// The path and the entry for HOME, one behind the other, for the time after everything else is forgotten.
-pub(super) fn keep(path: &Path, home: Option<&Path>) -> Result<&'static [u8], Fault> {
-    let never = Fault::rule(Step::Exec, Rule::Never, At::Nothing);
-    let kept = KEPT.take().ok_or(never)?;
-    let home = home.map_or(&[][..], |home| home);
-    let kept = kept.get_mut(..path.len() + home.len()).ok_or(never)?;
-    let (first, second) = kept.split_at_mut(path.len());
-    first.copy_from_slice(path);
-    second.copy_from_slice(home);
-    Ok(kept)
-}
-
-/// The pieces as a path; `None` when it is too long.
-pub(super) fn join<'p>(path: &'p mut Path, pieces: [&[u8]; 3]) -> Option<&'p CStr> {
-    path.clear();
+/// Puts the pieces of a path, or of an entry, behind the first bytes; `None` when it is too long.
+pub(super) fn join<'p>(
+    path: &'p mut VecView<u8>,
+    start: usize,
+    pieces: [&[u8]; 3],
+) -> Option<&'p CStr> {
+    path.truncate(start);
     for piece in pieces {
         path.extend_from_slice(piece).ok()?;
     }
     path.push(0).ok()?;
-    crate::text::c_text(path)
+    crate::text::c_text(path.get(start..)?)
 }
 
 /// Whether execve has a chance: with the effective ids, and not a directory, which may be "executable" too. EACCES is
@@ -96,24 +89,22 @@ fn executable(file: &CStr) -> Result<(), Errno> {
     Err(Errno::ACCESS)
 }
 
-/// `HOME=` with the directory of this uid in the container's /etc/passwd, or "/".
+/// Adds what only the container can tell for env. LISTEN_PID is the pid that this process has there; if env has no HOME, it
+/// is the directory of the uid in the container's /etc/passwd, or "/".
 ///
 /// Reads at most 64 KiB of a regular file (CVE-2025-4437), and takes nothing but this from it.
 #[inline(never)] // its buffer would lie in the frame of everything below
-pub(super) fn home(uid: u32) -> Path {
-    let mut entry = Path::new();
-    let _ = entry.extend_from_slice(b"HOME=");
-    let start = entry.len();
-    // Room for the NUL stays.
-    let _ = entry.resize(entry.capacity() - 1, 0);
-    let room = entry.get_mut(start..).unwrap_or_default();
-    let length = home_of(uid, room).map_or(0, <[u8]>::len);
-    entry.truncate(start + length);
-    if length == 0 {
-        let _ = entry.push(b'/');
+pub(super) fn entries(plan: &Plan, found: &mut Found) {
+    if FULL && plan.process.listens {
+        let pid = Digits::new(u64::from(own_pid()));
+        let _ = join(found, 0, [b"LISTEN_PID=", pid.text(), b""]);
     }
-    let _ = entry.push(0);
-    entry
+    if !plan.process.has_home {
+        let mut room = [0; 4000];
+        let home = home_of(plan.process.uid, &mut room).filter(|home| !home.is_empty());
+        let start = found.len();
+        let _ = join(found, start, [b"HOME=", home.unwrap_or(b"/"), b""]);
+    }
 }
 
 fn home_of(uid: u32, room: &mut [u8]) -> Option<&[u8]> {

@@ -42,7 +42,7 @@ fn put(from: &OwnedFd, path: &CStr, pid: Pid) -> Result<(), Errno> {
         .map_or(0, |slash| slash + 1);
     let (dir, name) = bytes.split_at_checked(split).ok_or(Errno::INVAL)?;
     let mut new = Path::new();
-    let new = join(&mut new, [dir, b".", name]).ok_or(Errno::NAMETOOLONG)?;
+    let new = join(&mut new, 0, [dir, b".", name]).ok_or(Errno::NAMETOOLONG)?;
     let digits = Digits::new(u64::from(proc::number(pid)));
     let digits = digits.text();
     // One that a killed runtime left is not ours to trust, but it is in the way.

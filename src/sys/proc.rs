@@ -235,14 +235,17 @@ pub fn reap() -> Result<Option<(Pid, Ended)>, Errno> {
     Ok(Some((pid, ended)))
 }
 
-/// Room for the addresses that execve takes: args, env, HOME and two nulls.
-static ADDRESSES: TakeOnce<[usize; ARGS + ENV + 3]> = TakeOnce::new([0; ARGS + ENV + 3]);
+/// The most entries of env that are not among the others.
+pub const MORE: usize = 2;
+/// Room for the addresses that execve takes: args, env, two nulls.
+static ADDRESSES: TakeOnce<[usize; ARGS + ENV + MORE + 2]> =
+    TakeOnce::new([0; ARGS + ENV + MORE + 2]);
 
 /// `int execve(const char *path, char *const argv[], char *const envp[])`, man 2 execve. Returns only the error.
 ///
-/// `args` and `env` are blocks of NUL-terminated strings; `home` is one more entry for env.
+/// `args` and `env` are blocks of NUL-terminated strings; `more` are at most [`MORE`] more entries for env.
 #[must_use]
-pub fn execve(path: &CStr, args: Strings<'_>, env: Strings<'_>, home: Option<&CStr>) -> Errno {
+pub fn execve(path: &CStr, args: Strings<'_>, env: Strings<'_>, more: Strings<'_>) -> Errno {
     let Some(addresses) = ADDRESSES.take() else {
         return Errno::BUSY;
     };
@@ -250,16 +253,22 @@ pub fn execve(path: &CStr, args: Strings<'_>, env: Strings<'_>, home: Option<&CS
     let Some((argv, envp)) = addresses.split_at_mut_checked(args.count + 1) else {
         return Errno::TOOBIG;
     };
-    if env.count + 2 > envp.len() {
+    if env.count + MORE + 1 > envp.len() {
         return Errno::TOOBIG;
     }
-    for (slot, text) in argv.iter_mut().zip(args) {
-        *slot = text.as_ptr().expose_provenance();
-    }
-    for (slot, text) in envp.iter_mut().zip(env.into_iter().chain(home)) {
-        *slot = text.as_ptr().expose_provenance();
-    }
+    list(argv, args);
+    list(list(envp, env), more);
     exec_raw(path, argv.as_ptr().cast(), envp.as_ptr().cast())
+}
+
+/// Puts down the addresses of strings, and gives what is behind them.
+#[inline(never)] // three callers
+fn list<'s>(slots: &'s mut [usize], texts: Strings<'_>) -> &'s mut [usize] {
+    let (slots, behind) = slots.split_at_mut_checked(texts.count).unwrap_or_default();
+    for (slot, text) in slots.iter_mut().zip(texts) {
+        *slot = text.as_ptr().expose_provenance();
+    }
+    behind
 }
 
 /// `int membarrier(MEMBARRIER_CMD_GLOBAL, 0)`, man 2 membarrier (kernel 4.3): comes back after a grace period of RCU, by
@@ -335,6 +344,7 @@ pub struct StringsIter<'a>(Strings<'a>);
 
 impl<'a> Iterator for StringsIter<'a> {
     type Item = &'a CStr;
+    #[inline(never)]
     fn next(&mut self) -> Option<&'a CStr> {
         self.0.count = self.0.count.checked_sub(1)?;
         let text = crate::text::c_text(self.0.bytes)?;

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::case::{Case, cannot, case};
 use crate::facts::patience;
 use crate::harness::T;
+use crate::runtime::Out;
 
 pub const CASES: &[Case] = &[
     case!(notify_in_the_foreground),
@@ -20,6 +21,8 @@ pub const CASES: &[Case] = &[
     case!(notify_nobody_listens),
     case!(notify_by_another_user),
     case!(listen_fds),
+    case!(listen_fds_among_the_processes_of_the_host),
+    case!(listen_fds_of_one_more_process),
     case!(listen_fds_for_another_process),
 ];
 
@@ -237,34 +240,33 @@ fn notify_by_another_user(t: &T) {
     assert!(supervisor.next().starts_with("READY=1\n"));
 }
 
-/// Runs a container of this bundle with a file as descriptors 3 and 4, and with these words in the environment.
-fn listening(t: &T, environment: &str, flags: &[&str]) -> crate::runtime::Out {
-    let env = json!(["PATH=/bin", "LISTEN_FDS=77", "A=b"]);
+/// Runs a container with a file as descriptors 3 to 5, and with these words in the environment.
+fn listening(t: &T, environment: &str, flags: &[&str]) -> Out {
+    let env = json!(["PATH=/bin", "LISTEN_FDS=77", "LISTEN_PID=78", "A=b"]);
     listening_in(t, env, environment, flags)
 }
 
 /// The same, where the process has this environment.
-fn listening_in(
-    t: &T,
-    env: serde_json::Value,
-    environment: &str,
-    flags: &[&str],
-) -> crate::runtime::Out {
-    let file = t.path("socket");
-    fs::write(&file, "kept").unwrap();
-    let open = fs::File::open(&file).unwrap();
+fn listening_in(t: &T, env: serde_json::Value, environment: &str, flags: &[&str]) -> Out {
     let bundle = t
         .bundle()
         .edit(|c| c["process"]["env"] = env)
         .probe(&["report", "--", "fdread", "3"]);
     let (id, _) = bundle.run_cmd(&[]);
-    let script = format!(
-        "{environment} exec \"$0\" --root {} run --bundle {} {} {id}",
-        t.root.display(),
-        bundle.dir.display(),
-        flags.join(" ")
-    );
-    t.tool("sh", &["-c", &script, &t.ocilet.to_string_lossy()])
+    let dir = bundle.dir.to_string_lossy();
+    let words = [&["run", "--bundle", &*dir], flags, &[&*id]].concat();
+    with_sockets(t, environment, &words)
+}
+
+/// ocilet with these words, a file as descriptors 3 to 5, and assignments in front, whose `$$` is its own pid.
+fn with_sockets(t: &T, environment: &str, words: &[&str]) -> Out {
+    let file = t.path("socket");
+    fs::write(&file, "kept").unwrap();
+    let open = fs::File::open(&file).unwrap();
+    let script = format!("{environment} exec \"$0\" \"$@\"");
+    let (ocilet, root) = (t.ocilet.to_string_lossy(), t.root.to_string_lossy());
+    let words = [&["-c", &script, &*ocilet, "--root", &*root], words].concat();
+    t.tool("sh", &words)
         .with_fd(20, &open)
         .before_exec(|| {
             // SAFETY: plain numbers.
@@ -287,37 +289,77 @@ fn environment_of(seen: &serde_json::Value) -> serde_json::Value {
     all
 }
 
+/// All that systemd gives to a service.
+const ALL: &str = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:admin";
+
+/// Descriptors up to this one are there, and are told of to the pid that the process has for itself.
+#[track_caller]
+fn got_sockets(out: &Out, last: usize, others: &[&str]) {
+    let seen = out.lines().remove(0);
+    let wanted: Vec<String> = (0..=last).map(|number| number.to_string()).collect();
+    let mut open: Vec<&String> = seen["fds"].as_object().unwrap().keys().collect();
+    open.sort();
+    assert_eq!(open, wanted.iter().collect::<Vec<_>>());
+    let pid = format!("LISTEN_PID={}", seen["terminal"]["pid"]);
+    let own = ["LISTEN_FDS=2", "LISTEN_FDNAMES=web:admin", &pid];
+    assert_eq!(environment_of(&seen), json!([others, &own].concat()));
+}
+
 fn listen_fds(t: &T) {
     only_ocilet(t);
-    let all = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:admin";
     for (flags, last) in [(&[][..], 4), (&["--preserve-fds", "1"], 5)] {
-        let out = listening(t, all, flags).ok();
-        let seen = out.json();
-        let wanted: Vec<String> = (0..=last).map(|number| number.to_string()).collect();
-        let mut open: Vec<&String> = Vec::new();
-        let fds = seen["fds"].as_object().unwrap();
-        open.extend(fds.keys());
-        open.sort();
-        assert_eq!(open, wanted.iter().collect::<Vec<_>>());
-        assert_eq!(
-            environment_of(&seen),
-            json!([
-                "PATH=/bin",
-                "A=b",
-                "LISTEN_FDS=2",
-                "LISTEN_PID=1",
-                "LISTEN_FDNAMES=web:admin"
-            ])
-        );
+        let out = listening(t, ALL, flags).ok();
+        got_sockets(&out, last, &["PATH=/bin", "A=b"]);
         assert_eq!(out.lines()[1]["data"], "kept");
     }
     // They do not depend on what else is there.
-    let out = listening_in(t, json!([]), all, &[]).ok();
-    let all_three = json!(["LISTEN_FDS=2", "LISTEN_PID=1", "LISTEN_FDNAMES=web:admin"]);
-    assert_eq!(environment_of(&out.json()), all_three);
+    let out = listening_in(t, json!([]), ALL, &[]).ok();
+    got_sockets(&out, 4, &[]);
+    assert_eq!(out.json()["terminal"]["pid"], 1);
+    // Nor is a HOME found any less.
+    let home = json!("HOME=/");
+    assert!(out.json()["env"].as_array().unwrap().contains(&home));
     // One that is said to be there and is not; and too many.
     listening(t, "LISTEN_PID=$$ LISTEN_FDS=9", &[]).fails(&["descriptor"]);
     listening(t, "LISTEN_PID=$$ LISTEN_FDS=5000", &[]).fails(&["LISTEN_FDS"]);
+}
+
+fn listen_fds_among_the_processes_of_the_host(t: &T) {
+    only_ocilet(t);
+    let bundle = t
+        .bundle()
+        .edit(|c| c["process"]["env"] = json!(["A=b", "HOME=/h"]))
+        .without_namespace("pid")
+        .probe(&["report"]);
+    let (id, _) = bundle.run_cmd(&[]);
+    let dir = bundle.dir.to_string_lossy();
+    let out = with_sockets(t, ALL, &["run", "--bundle", &dir, &id]).ok();
+    got_sockets(&out, 4, &["A=b"]);
+    assert_ne!(out.json()["terminal"]["pid"], 1);
+}
+
+/// crun passes the descriptors on, runc does not; neither tells the process.
+fn listen_fds_of_one_more_process(t: &T) {
+    only_ocilet(t);
+    let env = json!(["PATH=/bin", "LISTEN_PID=78"]);
+    let bundle = t.bundle().edit(|c| c["process"]["env"] = env);
+    let c = bundle.probe(&["sleep"]).detach();
+    let probe = ["/bin/probe", "report", "--", "fdread", "3"];
+    for (flags, last) in [
+        (&["exec", "-e", "B=c"][..], 4),
+        (&["exec", "-e", "B=c", "--preserve-fds", "1"], 5),
+    ] {
+        let out = with_sockets(t, ALL, &[flags, &[&*c.id], &probe].concat()).ok();
+        got_sockets(&out, last, &["PATH=/bin", "B=c"]);
+        assert_ne!(out.json()["terminal"]["pid"], 1);
+        assert_eq!(out.lines()[1]["data"], "kept");
+    }
+    let exec = |environment| with_sockets(t, environment, &["exec", &c.id, "/bin/probe", "report"]);
+    exec("LISTEN_PID=$$ LISTEN_FDS=9").fails_with(255, &["descriptor"]);
+    exec("LISTEN_PID=$$ LISTEN_FDS=5000").fails_with(255, &["LISTEN_FDS"]);
+    let seen = exec("LISTEN_PID=1 LISTEN_FDS=2").ok().json();
+    assert_eq!(seen["fds"].as_object().unwrap().len(), 3);
+    assert_eq!(environment_of(&seen), json!(["PATH=/bin", "LISTEN_PID=78"]));
 }
 
 fn listen_fds_for_another_process(t: &T) {
@@ -332,7 +374,7 @@ fn listen_fds_for_another_process(t: &T) {
         assert_eq!(out.json()["fds"].as_object().unwrap().len(), 3);
         assert_eq!(
             environment_of(&out.json()),
-            json!(["PATH=/bin", "LISTEN_FDS=77", "A=b"])
+            json!(["PATH=/bin", "LISTEN_FDS=77", "LISTEN_PID=78", "A=b"])
         );
     }
 }
