@@ -48,9 +48,10 @@ pub fn enter<const N: usize>(
             rustix::fs::symlinkat(arena.cstr(path), dir.fd(), link).step(Step::WriteState)?;
         }
     }
-    fill(root.as_fd(), rdt, arena, Digits::new(u64::from(pid)).text())
+    fill(root.as_fd(), rdt, arena, pid)
 }
 
+#[inline(never)] // four callers
 fn root() -> Result<OwnedFd, Fault> {
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     let root = path::openat(path::cwd(), ROOT, flags).ok();
@@ -64,7 +65,7 @@ fn fill<const N: usize>(
     root: BorrowedFd<'_>,
     rdt: &Rdt,
     arena: &Arena<N>,
-    pid: &[u8],
+    pid: u32,
 ) -> Result<(), Fault> {
     let Some(name) = rdt.group else { return Ok(()) };
     let at = At::Arena(name.at);
@@ -74,8 +75,7 @@ fn fill<const N: usize>(
     } else {
         false
     };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    let group = path::openat(root, arena.cstr(name), flags).step_at(Step::SetRdt, at)?;
+    let group = open(root, arena.cstr(name)).step_at(Step::SetRdt, at)?;
     // In a group that was there, the two lines that the specification calls by name have to be as they are asked for.
     if rdt.named && !made && !agrees(&group, arena.bytes(rdt.wanted)).step_at(Step::SetRdt, at)? {
         return Err(Fault::rule(Step::SetRdt, Rule::RdtDiffers, at));
@@ -83,15 +83,48 @@ fn fill<const N: usize>(
     if !text.is_empty() {
         write(&group, c"schemata", text).step_at(Step::SetRdt, at)?;
     }
-    write(&group, c"tasks", pid).step_at(Step::SetRdt, at)?;
-    let Some(monitor) = rdt.monitor else {
-        return Ok(());
-    };
-    let at = At::Arena(monitor.at);
-    make(root, arena.cstr(monitor)).step_at(Step::SetRdt, at)?;
-    path::openat(root, arena.cstr(monitor), flags)
-        .and_then(|group| write(&group, c"tasks", pid))
-        .step_at(Step::SetRdt, at)
+    if let Some(monitor) = rdt.monitor {
+        make(root, arena.cstr(monitor)).step_at(Step::SetRdt, At::Arena(monitor.at))?;
+    }
+    put(root, rdt, arena, pid)
+}
+
+/// Puts one more process where those of a container are: in the root group, too, if resctrl was unmounted.
+///
+/// # Errors
+///
+/// A group that is missing; the kernel's.
+pub fn join<const N: usize>(rdt: &Rdt, arena: &Arena<N>, pid: u32) -> Result<(), Fault> {
+    if FULL
+        && rdt.group.is_some()
+        && let Ok(root) = root()
+    {
+        put(root.as_fd(), rdt, arena, pid)?;
+    }
+    Ok(())
+}
+
+/// The control group comes first: a monitoring group takes only processes of its own one.
+fn put<const N: usize>(
+    root: BorrowedFd<'_>,
+    rdt: &Rdt,
+    arena: &Arena<N>,
+    pid: u32,
+) -> Result<(), Fault> {
+    let pid = Digits::new(u64::from(pid));
+    for name in [rdt.group, rdt.monitor] {
+        let Some(name) = name else { break };
+        open(root, arena.cstr(name))
+            .and_then(|group| write(&group, c"tasks", pid.text()))
+            .step_at(Step::SetRdt, At::Arena(name.at))?;
+    }
+    Ok(())
+}
+
+#[inline(never)] // three callers
+fn open(root: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    path::openat(root, name, flags)
 }
 
 /// Makes a group; false for one that is there.
@@ -137,8 +170,7 @@ pub fn change(dir: &Dir<'_>, text: &[u8]) -> Result<(), Fault> {
 
 /// All lines at once: a wrong one leaves the others as they were.
 fn rewrite(root: BorrowedFd<'_>, group: &CStr, text: &[u8]) -> Result<(), Errno> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    path::openat(root, group, flags).and_then(|group| write(&group, c"schemata", text))
+    open(root, group).and_then(|group| write(&group, c"schemata", text))
 }
 
 /// Removes what [`enter`] has made for a container; its processes, if there are any, fall back to the group above.
@@ -192,7 +224,7 @@ mod tests {
         edit(&mut rdt, &mut arena);
         let name = std::ffi::CString::new(root.to_str().unwrap()).unwrap();
         let directory = path::openat(path::cwd(), &name, super::OFlags::PATH).unwrap();
-        let done = fill(directory.as_fd(), &rdt, &arena, b"42").map_err(|fault| fault.cause());
+        let done = fill(directory.as_fd(), &rdt, &arena, 42).map_err(|fault| fault.cause());
         let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
         let seen = (done, read("g/tasks"), read("g/schemata"));
         if done == Ok(()) && rdt.monitor.is_some() {
@@ -231,6 +263,31 @@ mod tests {
             rdt.group = Some(arena.push(b"none"))
         });
         assert_eq!(done, Err(Cause::Errno(Errno::NOENT)));
+    }
+
+    #[test]
+    fn one_more_process() {
+        let root = std::env::temp_dir().join(format!("ocilet-rdt-join.{}", std::process::id()));
+        fs::create_dir_all(root.join("g/mon_groups/c1")).unwrap();
+        let tasks = ["g/tasks", "g/mon_groups/c1/tasks"].map(|file| root.join(file));
+        for file in &tasks {
+            fs::write(file, "").unwrap();
+        }
+        let mut arena = Arena::<256>::new();
+        let mut rdt = Rdt::NONE;
+        rdt.group = Some(arena.push(b"g"));
+        rdt.monitor = Some(arena.push(b"g/mon_groups/c1"));
+        let name = std::ffi::CString::new(root.to_str().unwrap()).unwrap();
+        let directory = path::openat(path::cwd(), &name, super::OFlags::PATH).unwrap();
+        let put = |rdt: &Rdt| super::put(directory.as_fd(), rdt, &arena, 43);
+        let done = put(&rdt).map_err(|fault| fault.cause());
+        let seen = tasks.map(|file| fs::read_to_string(file).unwrap());
+        // Nothing is made.
+        fs::remove_dir_all(root.join("g/mon_groups/c1")).unwrap();
+        let gone = put(&rdt).map_err(|fault| fault.cause());
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!((done, gone), (Ok(()), Err(Cause::Errno(Errno::NOENT))));
+        assert_eq!(seen, ["43", "43"]);
     }
 
     #[test]

@@ -11,8 +11,9 @@ use super::environment::Seen;
 use super::make::{Request, Source};
 use super::process::{self, Extra};
 use super::route::{Kinds, NamespaceKind};
-use super::seccomp;
+use super::{rdt, seccomp};
 use crate::error::Fault;
+use crate::limits::FULL;
 use crate::seccomp::Scratch;
 
 /// Fills an empty plan from `config`, with the process of `own` if there is one.
@@ -34,8 +35,14 @@ pub fn make(
         plan,
     };
     let made = fill(&mut draft, config, extra, seen);
-    // The filter is the container's, whoever the process is.
+    // The filter and the share of caches are the container's, whoever the process is.
     draft.source = config;
+    if FULL
+        && let Some(linux) = &config.config.linux
+        && let Some(groups) = &linux.intel_rdt
+    {
+        rdt::make(&mut draft, groups);
+    }
     let made = made.and_then(|()| seccomp::fill(&mut draft, scratch));
     plan.arena.result().and(made)
 }

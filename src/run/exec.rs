@@ -23,7 +23,6 @@ use super::init::{Inheritance, Joins};
 use super::parent::kill;
 use super::wire::{Msg, Wire};
 use super::{attributes, confine, listener, middle, start, supervise};
-use crate::cgroup;
 use crate::error::{At, Context, Errno, Fault, Step};
 use crate::plan::Plan;
 use crate::state::Live;
@@ -31,7 +30,7 @@ use crate::sys::args::Args;
 use crate::sys::proc::{self, Fork};
 use crate::sys::{AsFd, OwnedFd, sock};
 use crate::text::Digits;
-use crate::tty;
+use crate::{cgroup, rdt, tty};
 
 /// What is to be done.
 pub struct ExecOrder {
@@ -121,6 +120,7 @@ fn bring_up(
     wire.expect(Msg::Ready, &mut warn)?;
     let (pid, number) = (init.number(), order.init.pid());
     attributes::from_outside(order.plan, pid)?;
+    rdt::join(&order.plan.rdt, &order.plan.arena, pid)?;
     let notice = listener::notice(order.plan, order.annotations, order.status, pid, number)?;
     let receiver = listener::connect(notice)?;
     let handle = init.fd.as_ref().map(AsFd::as_fd);
