@@ -105,7 +105,8 @@ fn bring_up(
     let number = middle.pid;
     // Where it is stuck it is what is to be ended; by descriptor, since it may have been waited for.
     *process = Some(middle).filter(|middle| middle.fd.is_some());
-    let init = Init::of(middle::await_init(&wire, number)?);
+    let handle = process.as_ref().and_then(|middle| middle.fd.as_ref());
+    let init = Init::of(middle::await_init(&wire, number, handle)?);
     let init = process.insert(init);
     order.caller.send_pidfd(init, b"setns")?;
     if enter::charged_late(order.plan) {

@@ -16,7 +16,7 @@ use crate::fs::proc::Proc;
 use crate::plan::Plan;
 use crate::plan::route::NamespaceKind;
 use crate::sys::proc::{self, Fork};
-use crate::sys::{AsFd, cred, ns};
+use crate::sys::{AsFd, OwnedFd, cred, ns};
 
 /// Runs to the end of the process.
 pub(super) fn main(inherited: Inheritance<'_>) -> ! {
@@ -136,9 +136,13 @@ fn time(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
         .step(Step::SetTimeOffsets)
 }
 
-/// The parent's side: who init is, after the middle one has ended.
-pub(super) fn await_init(wire: &Wire, middle: Pid) -> Result<Pid, Fault> {
+/// The parent's side: who init is, after the middle one has ended. If that was before it could say, nothing ever comes
+/// from init, which has the wire, too, and listens until we let go of it.
+pub(super) fn await_init(wire: &Wire, middle: Pid, handle: Option<&OwnedFd>) -> Result<Pid, Fault> {
     let never = Fault::new(Step::Clone, Cause::Protocol(Msg::Born(0).number(), 0));
+    if handle.is_some_and(|handle| wire.is_dumb(handle)) {
+        return Err(never);
+    }
     let born = match wire.receive()? {
         (Msg::Born(pid), _) => i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(never),
         (Msg::Fault(fault), _) => Err(fault),

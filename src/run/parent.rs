@@ -294,7 +294,7 @@ fn clone(
             if plan.namespaces.new.has(NamespaceKind::User) {
                 users::serve(plan, args, pid, wire)?;
             }
-            let pid = middle::await_init(wire, pid)?;
+            let pid = middle::await_init(wire, pid, fd.as_ref())?;
             Ok(Init::of(pid))
         }
     }

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::error::{At, Cause, Context, Errno, Fault, Step};
 use crate::hooks::SAID;
-use crate::sys::time::{self, MILLISECOND};
+use crate::sys::time::{self, MILLISECOND, SECOND};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, sock};
 
 /// How long the parent waits for the next word: mounts of a slow device are in it.
@@ -208,6 +208,15 @@ impl Wire {
         poll(&mut wire, Some(&time::span(MOMENT)))
             .map(|ready| ready > 0)
             .step(Step::Talk)
+    }
+
+    /// Whether this process ends before there is something to hear.
+    pub(super) fn is_dumb(&self, process: &OwnedFd) -> bool {
+        let fds = [&self.0, process];
+        let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::IN));
+        let _ = poll(&mut fds, Some(&time::span(PATIENCE.as_secs() * SECOND)));
+        let [wire, process] = fds.map(|fd| fd.revents().is_empty());
+        wire && !process
     }
 
     /// Hears the word `Start`, with read(2) alone.

@@ -12,6 +12,7 @@ mod floors;
 mod hooks;
 mod hostile;
 mod idmap;
+mod killed;
 mod labels;
 mod lifecycle;
 mod limits;
@@ -55,6 +56,7 @@ const GROUPS: &[(&str, &[Case])] = &[
     ("seccomp", seccomp::CASES),
     ("service", service::CASES),
     ("state", state::CASES),
+    ("killed", killed::CASES),
     ("tty", tty::CASES),
     ("users", users::CASES),
     ("settings", settings::CASES),

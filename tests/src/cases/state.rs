@@ -269,8 +269,11 @@ fn pid_that_is_someone_elses(t: &T) {
     }
 }
 
-/// (syscall name, how often it has been called so far) for every call of the traced process.
-fn points(trace: &str) -> Vec<(String, u32)> {
+/// The name of a system call, and how often it has been called so far.
+pub type Point = (String, u32);
+
+/// Those of every call of the traced process.
+pub fn points(trace: &str) -> Vec<Point> {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let mut points = Vec::new();
     for line in trace.lines() {
@@ -292,7 +295,7 @@ fn points(trace: &str) -> Vec<(String, u32)> {
 }
 
 /// `strace … ocilet --root ROOT WORDS…`, without following children.
-fn traced(t: &T, options: &[&str], words: &[&str]) -> crate::runtime::Out {
+pub fn traced(t: &T, options: &[&str], words: &[&str]) -> crate::runtime::Out {
     let trace = t.path("trace").to_string_lossy().into_owned();
     let (ocilet, root) = (t.ocilet.to_string_lossy(), t.root.to_string_lossy());
     let mut all = vec!["-qq", "-o", &*trace];
@@ -302,21 +305,22 @@ fn traced(t: &T, options: &[&str], words: &[&str]) -> crate::runtime::Out {
     t.tool("strace", &all).filtered(t.filter.clone()).run()
 }
 
-fn trace_points(t: &T, words: &[&str]) -> Vec<(String, u32)> {
+/// The points of a call that ends with this code.
+pub fn trace_points(t: &T, words: &[&str], code: i32) -> Vec<Point> {
     let out = traced(t, &[], words);
-    assert_eq!(out.code(), 0, "{}", out.stderr);
+    assert_eq!(out.code(), code, "{}", out.stderr);
     let points = points(&fs::read_to_string(t.path("trace")).unwrap());
     assert!(points.len() > 10, "strace recorded {} calls", points.len());
     points
 }
 
-fn kill_at(t: &T, point: &(String, u32), words: &[&str]) {
+fn kill_at(t: &T, point: &Point, words: &[&str]) {
     let inject = format!("inject={}:signal=KILL:when={}", point.0, point.1);
     traced(t, &["-e", &inject], words);
 }
 
 /// What must hold after a death or an error at any point; `again` also creates the same id anew.
-fn recovered(t: &T, point: &(String, u32), bundle: &Bundle<'_>, id: &str, again: bool) {
+fn recovered(t: &T, point: &Point, bundle: &Bundle<'_>, id: &str, again: bool) {
     let began = Instant::now();
     t.cmd(&["state", id]).run();
     assert!(
@@ -353,14 +357,14 @@ fn recovered(t: &T, point: &(String, u32), bundle: &Bundle<'_>, id: &str, again:
 }
 
 /// A bundle, its directory, and the points of `create` in it.
-fn points_of_create<'t>(t: &'t T, bundle: Bundle<'t>) -> (Bundle<'t>, String, Vec<(String, u32)>) {
+fn points_of_create<'t>(t: &'t T, bundle: Bundle<'t>) -> (Bundle<'t>, String, Vec<Point>) {
     t.facts.need_tool("strace");
     foreign_check(t);
     let bundle = bundle.probe(&["sleep"]);
     bundle.write();
     let dir = bundle.dir.to_string_lossy().into_owned();
     let first = t.id();
-    let points = trace_points(t, &["create", "-b", &dir, &first]);
+    let points = trace_points(t, &["create", "-b", &dir, &first], 0);
     t.cmd(&["delete", "--force", &first]).run().ok();
     (bundle, dir, points)
 }
@@ -395,7 +399,7 @@ fn deleter_killed_at_every_syscall(t: &T) {
         t.cmd(&["start", &id]).run().ok();
     };
     make();
-    let points = trace_points(t, &["delete", "--force", &id]);
+    let points = trace_points(t, &["delete", "--force", &id], 0);
     println!("# {} kill points of delete --force", points.len());
     for point in &points {
         make();
@@ -410,7 +414,7 @@ fn starter_killed_at_every_syscall(t: &T) {
     let bundle = t.bundle().probe(&["sleep"]);
     let id = t.id();
     bundle.create_cmd(&id, &[]).run().ok();
-    let points = trace_points(t, &["start", &id]);
+    let points = trace_points(t, &["start", &id], 0);
     t.cmd(&["delete", "--force", &id]).run().ok();
     println!("# {} kill points of start", points.len());
     for point in &points {
@@ -421,7 +425,7 @@ fn starter_killed_at_every_syscall(t: &T) {
 }
 
 /// Calls of the init before it becomes the program, from a trace that follows children.
-fn init_points(trace: &str) -> Vec<(String, u32)> {
+fn init_points(trace: &str) -> Vec<Point> {
     let split = |line: &str| -> Option<(String, String)> {
         let (pid, rest) = line.split_once(' ')?;
         Some((pid.to_owned(), rest.trim_start().to_owned()))
@@ -487,7 +491,7 @@ fn at_every_point_of_init(t: &T, what: &str, bad: &mut Vec<String>) {
 
 /// A close that fails has closed all the same, which an injected error cannot imitate; the crt's own calls cannot fail;
 /// a clean-up whose own unlinkat fails is a second fault; and whether a name is still ours cannot be known without stat.
-fn can_fail(name: &str) -> bool {
+pub fn can_fail(name: &str) -> bool {
     ![
         "close",
         "unlinkat",
