@@ -162,12 +162,17 @@ fn set_up(ocilet: &Path) -> std::io::Result<T> {
     fs::create_dir(&root)?;
     // SAFETY: no memory is passed.
     let pid = unsafe { libc::getpid() };
+    let tag = format!("ot{pid}");
+    // A run that was killed may have left cgroups of a process with this number.
+    for path in witness::cgroups(&tag) {
+        remove_cgroup(&path);
+    }
     Ok(T {
         dir,
         ocilet: ocilet.to_owned(),
         root,
         facts: Facts::ask(),
-        tag: format!("ot{pid}"),
+        tag,
         filter: std::env::var("OCILET_TESTS_SHIM")
             .ok()
             .map(|profile| shim::profile(&profile).expect("a known profile")),
