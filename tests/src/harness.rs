@@ -164,7 +164,7 @@ fn set_up(ocilet: &Path) -> std::io::Result<T> {
     let pid = unsafe { libc::getpid() };
     let tag = format!("ot{pid}");
     // A run that was killed may have left cgroups of a process with this number.
-    for path in witness::cgroups(&tag) {
+    for path in witness::cgroups(&format!("{tag}-")) {
         remove_cgroup(&path);
     }
     Ok(T {
