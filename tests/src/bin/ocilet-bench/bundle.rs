@@ -22,20 +22,31 @@ pub fn make(ocilet: &Path) -> Place {
         fs::create_dir_all(root.join(name)).expect("a temporary directory");
     }
     config(ocilet, &place.bundle());
-    program(&place.dir, &root.join("bin/true"));
+    program(
+        &place.dir,
+        "int main(void) { return 0; }",
+        &root.join("bin/true"),
+    );
+    let pause = "#include <unistd.h>\nint main(void) { return pause(); }";
+    program(&place.dir, pause, &root.join("bin/sleep"));
     filter::program(&place.dir, &root.join("bin/calls"));
     for (name, profile) in [
         (FILTERED, moby()),
         (LOOPS, Value::Null),
+        (ASLEEP, Value::Null),
         (FILTERED_LOOPS, moby()),
     ] {
         variant(&place, name, profile);
     }
+    // Where busybox stands in, it wants to know for how long.
+    place.words(ASLEEP, &["/bin/sleep", "1000"]);
     place
 }
 
 /// The same with Moby's default profile.
 pub const FILTERED: &str = "filtered";
+/// With a program that waits.
+pub const ASLEEP: &str = "asleep";
 /// For the loops of `filter.rs`, without and with it.
 pub const LOOPS: &str = "loops";
 pub const FILTERED_LOOPS: &str = "filtered-loops";
@@ -87,9 +98,9 @@ fn config(ocilet: &Path, bundle: &Path) {
 }
 
 /// A program that does nothing costs least of what is not the runtime's; busybox serves where there is no compiler.
-fn program(dir: &Path, target: &Path) {
-    let source = dir.join("true.c");
-    fs::write(&source, "int main(void) { return 0; }\n").expect("a temporary file");
+fn program(dir: &Path, text: &str, target: &Path) {
+    let source = dir.join("program.c");
+    fs::write(&source, text).expect("a temporary file");
     let made = Command::new("musl-gcc")
         .args(["-static", "-Os", "-s", "-o"])
         .args([target, source.as_path()])

@@ -31,12 +31,16 @@ pub struct Runtime {
     pub path: PathBuf,
 }
 
+/// The columns that are a command.
+pub const COMMANDS: usize = 5;
+
 /// What is compared, in the order of the table. The last ones are sums, or another bundle.
-pub const COLUMNS: [&str; 6] = [
+pub const COLUMNS: [&str; COMMANDS + 2] = [
     "run",
     "create",
     "start",
     "delete",
+    "exec",
     "create+start+delete",
     "run with Moby's seccomp profile",
 ];
@@ -45,11 +49,11 @@ pub const COLUMNS: [&str; 6] = [
 pub struct Measured {
     pub runtime: Runtime,
     /// One list of rounds per column; empty where the runtime has no such command.
-    pub costs: [Vec<Cost>; 6],
-    /// Peak RSS in KiB of run, create, start, delete.
-    pub peak: [Option<u64>; 4],
-    /// System calls of run, create, start, delete.
-    pub calls: [Option<u64>; 4],
+    pub costs: [Vec<Cost>; COLUMNS.len()],
+    /// Peak RSS in KiB of the commands.
+    pub peak: [Option<u64>; COMMANDS],
+    /// System calls of the commands.
+    pub calls: [Option<u64>; COMMANDS],
     /// Private_Dirty and Pss in KiB of the init between create and start.
     pub waiting: Option<(u64, u64)>,
     /// Calls in a container without a filter, and with one.
@@ -150,8 +154,8 @@ fn main() -> ExitCode {
         all.push(Measured {
             runtime: Runtime { name, path },
             costs: Default::default(),
-            peak: [None; 4],
-            calls: [None; 4],
+            peak: [None; COMMANDS],
+            calls: [None; COMMANDS],
             waiting: None,
             filters: Default::default(),
         });
@@ -216,7 +220,20 @@ fn works(one: &Measured, place: &Place) -> bool {
     good
 }
 
-/// One round of one runtime: `run`, then the life of a container in three commands.
+/// One more process of /bin/true, in a container of [`asleep`].
+const EXEC: [&str; 3] = ["exec", "asleep", "/bin/true"];
+
+/// While there is a container whose program waits.
+fn asleep<R>(runtime: &Runtime, place: &Place, look: impl FnOnce() -> R) -> R {
+    run(runtime.call_in(place, bundle::ASLEEP, &["create", "asleep"]));
+    run(runtime.call(place, &["start", "asleep"]));
+    let seen = look();
+    run(runtime.call(place, &["delete", "--force", "asleep"]));
+    reap_all();
+    seen
+}
+
+/// One round of one runtime: `run`, then the life of a container in three commands, then `exec`.
 fn time_one(one: &mut Measured, place: &Place, keep: bool) {
     let runtime = &one.runtime;
     let mut costs = vec![run(runtime.call(place, &["run", "one"]))];
@@ -237,7 +254,8 @@ fn time_one(one: &mut Measured, place: &Place, keep: bool) {
             wall: wall.as_secs_f64() + deleted.wall,
             cpu: measure::reaped() - before,
         };
-        costs.extend([created, started, deleted, sum]);
+        let joined = asleep(runtime, place, || run(runtime.call(place, &EXEC)));
+        costs.extend([created, started, deleted, joined, sum]);
         costs.push(run(runtime.call_in(
             place,
             bundle::FILTERED,
@@ -273,6 +291,10 @@ fn look_inside(one: &mut Measured, place: &Place) {
     one.calls[2] = measure::calls(runtime.call(place, &["start", "three"]), place, None);
     reap_all();
     one.calls[3] = measure::calls(runtime.call(place, &["delete", "three"]), place, None);
+    one.peak[4] = asleep(runtime, place, || measure::peak(runtime.call(place, &EXEC)));
+    one.calls[4] = asleep(runtime, place, || {
+        measure::calls(runtime.call(place, &EXEC), place, None)
+    });
     one.filters =
         [bundle::LOOPS, bundle::FILTERED_LOOPS].map(|name| filter::look(runtime, place, name));
 }

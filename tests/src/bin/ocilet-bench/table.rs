@@ -1,6 +1,6 @@
 //! The tables, in Markdown: ocilet divided by each of the others.
 
-use super::{COLUMNS, Cost, Measured};
+use super::{COLUMNS, COMMANDS, Cost, Measured};
 
 type Pair = (u64, u64);
 type Pick<From, To> = fn(From) -> To;
@@ -38,7 +38,7 @@ fn rows(all: &[Measured]) -> Vec<Row> {
             });
         }
     }
-    for (at, column) in COLUMNS.iter().take(4).enumerate() {
+    for (at, column) in COLUMNS.iter().take(COMMANDS).enumerate() {
         rows.push(Row {
             name: format!("{column}: peak RSS"),
             unit: "KiB",
@@ -48,7 +48,7 @@ fn rows(all: &[Measured]) -> Vec<Row> {
                 .collect(),
         });
     }
-    for (at, column) in COLUMNS.iter().take(4).enumerate() {
+    for (at, column) in COLUMNS.iter().take(COMMANDS).enumerate() {
         rows.push(Row {
             name: format!("{column}: system calls"),
             unit: "",
