@@ -9,12 +9,14 @@ mod errno;
 mod hint;
 mod line;
 pub mod object;
+mod system;
 
 pub use line::Line;
 
 use crate::config;
 use crate::error::{At, Cause, Errno, Fault, Feature, Rule, Step};
 use crate::hooks::SAID;
+use crate::limits::FULL;
 use crate::plan::op::describe;
 use crate::plan::{Plan, Scene};
 use crate::sys::file::{stderr, write_whole};
@@ -34,7 +36,7 @@ pub enum LogFormat {
 
 /// Who speaks, of what, and where it is written.
 pub struct Voice {
-    /// `--log`: a path, with or without `file:` before it. Opened when there is something to write.
+    /// `--log`: a path, with or without `file:` before it, or a log of the system. Opened when there is something to write.
     pub log: Option<&'static CStr>,
     /// `--log-format`.
     pub format: LogFormat,
@@ -105,10 +107,12 @@ impl Voice {
 
     /// One write to standard error, and one to the log.
     fn write(&self, level: &str, sentence: &[u8]) {
-        let log = self.log.and_then(open_log);
         let message = sentence
             .strip_prefix(PROGRAM.as_bytes())
             .unwrap_or(sentence);
+        let system = |log: &&CStr| FULL && system::send(log, level, self.id, message);
+        let file = self.log.filter(|log| !system(log));
+        let log = file.and_then(open_log);
         let mut buffer = [0; RECORD];
         if log.is_none() && self.format == LogFormat::Json {
             let _ = write_whole(

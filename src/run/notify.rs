@@ -10,7 +10,7 @@ use core::ffi::CStr;
 
 use heapless::Vec;
 use rustix::event::{PollFd, PollFlags, epoll, poll};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use rustix::net::SocketAddrUnix;
 
 use crate::error::{Context, Errno, Fault, Step};
 use crate::fs::root::Root;
@@ -43,7 +43,7 @@ const TICK: u64 = 50 * MILLISECOND;
 /// Init's part: the socket, in the directory that was mounted for it. The umask is 0, so that any user may write to it.
 pub(super) fn listen(root: Root<'_>) -> Result<OwnedFd, Fault> {
     let bound = root.follow(NOTIFY_DIRECTORY).and_then(|directory| {
-        let socket = datagrams()?;
+        let socket = sock::datagrams()?;
         crate::fs::within(directory.as_fd(), || {
             rustix::net::bind(&socket, &SocketAddrUnix::new(NOTIFY_NAME)?)
         })?;
@@ -52,23 +52,15 @@ pub(super) fn listen(root: Root<'_>) -> Result<OwnedFd, Fault> {
     bound.step(Step::ListenNotify)
 }
 
-fn datagrams() -> Result<OwnedFd, Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).map(OwnedFd::from)
-}
-
 /// The supervisor's socket, connected: a path, or a name behind `@`.
 pub(super) fn connect(name: &CStr) -> Result<OwnedFd, Fault> {
     let address = match name.to_bytes() {
         [b'@', rest @ ..] => SocketAddrUnix::new_abstract_name(rest),
         _ => SocketAddrUnix::new(name),
     };
-    let connected = address.and_then(|address| {
-        let socket = datagrams()?;
-        rustix::net::connect(&socket, &address)?;
-        Ok(socket)
-    });
-    connected.step(Step::ConnectNotify)
+    address
+        .and_then(|address| sock::datagrams_to(&address))
+        .step(Step::ConnectNotify)
 }
 
 /// From the container to its supervisor.
@@ -185,7 +177,8 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
-    use super::{Message, Relay, connect, datagrams};
+    use super::{Message, Relay, connect};
+    use crate::sys::sock::datagrams;
     use rustix::fd::AsFd;
 
     #[test]

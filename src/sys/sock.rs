@@ -69,6 +69,27 @@ pub fn stream(path: &[u8]) -> Result<OwnedFd, Errno> {
     Ok(socket.into())
 }
 
+/// A socket for datagrams that does not wait for room, nor for what has not come.
+///
+/// # Errors
+///
+/// EMFILE, ENFILE, ENOMEM.
+pub fn datagrams() -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).map(OwnedFd::from)
+}
+
+/// The same, connected.
+///
+/// # Errors
+///
+/// ENOENT, ECONNREFUSED: nobody listens; EACCES.
+pub fn datagrams_to(address: &SocketAddrUnix) -> Result<OwnedFd, Errno> {
+    let socket = datagrams()?;
+    rustix::net::connect(&socket, address)?;
+    Ok(socket)
+}
+
 fn seqpacket(flags: SocketFlags) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .map(OwnedFd::from)

@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::case::{Case, case};
+use crate::case::{Case, cannot, case};
+use crate::facts::patience;
 use crate::harness::T;
+use crate::runtime::Out;
 
 pub const CASES: &[Case] = &[
     case!(version_and_help),
@@ -19,6 +23,7 @@ pub const CASES: &[Case] = &[
     case!(pid_file_is_not_written_on_failure),
     case!(log_file_in_json),
     case!(log_file_in_text),
+    case!(logs_of_the_system),
     case!(list_formats),
     case!(list_of_a_missing_root),
     case!(features_document),
@@ -230,6 +235,57 @@ fn log_file_in_text(t: &T) {
         .fails(&["does not exist"]);
     let text = fs::read_to_string(&log).unwrap();
     assert!(text.contains("does not exist"), "{text}");
+}
+
+/// A failure with `--log`, where these sockets are at the system's places.
+fn with_system_logs(t: &T, log: &str) -> Out {
+    let script = "mount -t tmpfs none /run && mkdir -p /run/systemd/journal \
+        && ln -s \"$0/journal\" /run/systemd/journal/socket \
+        && mount -t tmpfs none /dev && ln -s \"$0/syslog\" /dev/log && exec \"$@\"";
+    let places = t.path("journal");
+    let places = places.parent().unwrap().to_string_lossy();
+    let (ocilet, root) = (t.ocilet.to_string_lossy(), t.root.to_string_lossy());
+    let words = ["-m", "sh", "-c", script, &places, &ocilet, "--root", &root];
+    let words = [&words[..], &["--log", log, "state", "nobody"]].concat();
+    t.tool("unshare", &words).run().fails(&["does not exist"])
+}
+
+fn logs_of_the_system(t: &T) {
+    if t.foreign() {
+        cannot("crun says other words, runc has none of them");
+    }
+    t.facts.need_tool("unshare");
+    let bind = |name| {
+        let socket = UnixDatagram::bind(t.path(name)).unwrap();
+        socket.set_read_timeout(Some(patience(10))).unwrap();
+        socket
+    };
+    let (journal, syslog) = (bind("journal"), bind("syslog"));
+    let heard = |socket: &UnixDatagram| {
+        let mut bytes = [0; 8192];
+        let length = socket.recv(&mut bytes).expect("a datagram");
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    let out = with_system_logs(t, "journald:my pods");
+    let said = out.stderr.trim_end().strip_prefix("ocilet: ").unwrap();
+    let wanted =
+        format!("PRIORITY=3\nSYSLOG_IDENTIFIER=my pods\nCONTAINER_ID=nobody\nMESSAGE={said}\n");
+    assert_eq!(heard(&journal), wanted);
+    with_system_logs(t, "syslog:pods");
+    let text = heard(&syslog);
+    let (pid, rest) = text
+        .strip_prefix("<11>pods[")
+        .unwrap()
+        .split_once(']')
+        .unwrap();
+    assert!(pid.parse::<u32>().is_ok(), "{text}");
+    assert_eq!(rest, format!(": {said}"));
+    // Nobody reads; nothing of that name is made.
+    drop((journal, syslog));
+    for log in ["journald:pods", "syslog:pods"] {
+        with_system_logs(t, log);
+        assert!(!Path::new(log).exists());
+    }
 }
 
 fn list_formats(t: &T) {
