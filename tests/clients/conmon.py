@@ -274,8 +274,13 @@ def conmon_watches_the_memory_cgroup(c):
         equal("limit", cgroup_file(pid, "memory", ("memory.limit_in_bytes", "memory.max")), str(16 << 20))
         with open(f"{session.bundle}/conmon.pid") as file:
             fds = f"/proc/{file.read()}/fd"
-        links = [os.readlink(f"{fds}/{fd}") for fd in os.listdir(fds)]
-        true(f"the cgroup in {links}", any(re.search(r"memory\.oom_control$|inotify$", link) for link in links))
+
+        def watched():
+            links = [os.readlink(f"{fds}/{fd}") for fd in os.listdir(fds)]
+            return any(re.search(r"memory\.oom_control$|inotify$", link) for link in links)
+
+        # It comes to that some time after it has told the pid.
+        until("conmon watches the cgroup", watched)
 
 
 @check
