@@ -191,15 +191,6 @@ def descriptors_and_environment_are_clean(c):
 
 
 @check
-def interrupt_ends_the_container(c):
-    with c.box("interrupt"), c.meanwhile("interrupt", "/bin/sleep", "1004") as buildah:
-        pid = process("/bin/sleep", "1004")
-        buildah.send_signal(signal.SIGTERM)
-        until("the end of the program", lambda: not os.path.exists(f"/proc/{pid}"))
-        true("a failure", buildah.wait(CALL))
-
-
-@check
 def runtime_flag_log(c):
     flags = [f"--runtime-flag={flag}" for flag in ("log=/tmp/runtime.log", "log-format=json", "debug")]
     with c.box("log"):

@@ -89,7 +89,8 @@ class Podman:
             self("run", "--detach", "--name", name, *flags, image, *command).want()
             yield Box(self, name)
         finally:
-            self("rm", "--force", "--time", "0", "--ignore", name).want()
+            # What was mounted for it in a user namespace is busy for a moment after its end, with every runtime.
+            until("its removal", lambda: self("rm", "--force", "--time", "0", "--ignore", name).code == 0)
 
     def script(self, name, script, *flags):
         """A container that runs a shell script."""
