@@ -238,10 +238,13 @@ fn log_file_in_text(t: &T) {
 }
 
 /// A failure with `--log`, where these sockets are at the system's places.
+/// The program is held open, as it lies under /run itself in a guest.
 fn with_system_logs(t: &T, log: &str) -> Out {
-    let script = "mount -t tmpfs none /run && mkdir -p /run/systemd/journal \
+    let script = "exec 9<\"$1\" && shift \
+        && mount -t tmpfs none /run && mkdir -p /run/systemd/journal \
         && ln -s \"$0/journal\" /run/systemd/journal/socket \
-        && mount -t tmpfs none /dev && ln -s \"$0/syslog\" /dev/log && exec \"$@\"";
+        && mount -t tmpfs none /dev && ln -s \"$0/syslog\" /dev/log \
+        && exec /proc/self/fd/9 \"$@\"";
     let places = t.path("journal");
     let places = places.parent().unwrap().to_string_lossy();
     let (ocilet, root) = (t.ocilet.to_string_lossy(), t.root.to_string_lossy());
