@@ -7,7 +7,7 @@ use core::ffi::CStr;
 use rustix::fs::{FileType, OFlags, fstat, statat};
 
 use super::request::{Request, number};
-use crate::error::Errno;
+use crate::error::{Context, Errno, Fault, Step};
 use crate::fs::proc::{Proc, SelfFd};
 use crate::fs::root::Root;
 use crate::fs::text::Text;
@@ -30,11 +30,13 @@ const STREAMS: &CStr = c"descriptors.json";
 type Visit<'v> = &'v mut dyn FnMut(&CStr, Option<&[u8]>) -> Result<(), Errno>;
 
 /// Calls `visit` with every place that can have a mount from outside, and the path of that on the host. A mask: `None`.
-fn each(plan: &Plan, visit: Visit<'_>) -> Result<(), Errno> {
+/// Of id-mapped mounts only if it shall be `all`.
+fn each(plan: &Plan, all: bool, visit: Visit<'_>) -> Result<(), Errno> {
     let arena = &plan.arena;
     let mut base: &[u8] = b"";
     for op in &plan.ops {
         let source = match op {
+            Op::Mount(mount) if mount.id_map.is_some() && !all => continue,
             Op::Mount(mount) if mount.kind == Kind::Bind => Some(mount.source),
             Op::Mount(mount) if mount.kind == Kind::Base => {
                 base = arena.bytes(mount.target);
@@ -75,7 +77,7 @@ pub(super) fn outside(request: &mut Request, plan: &Plan, init: &Process<'_>) ->
 fn name(request: &mut Request, plan: &Plan, init: &Process<'_>) -> Result<(), Errno> {
     let root = path::openat(&init.dir, c"root", OFlags::PATH)?;
     let root = Root::new(root.as_fd(), init.procfs);
-    each(plan, &mut |target, source| {
+    each(plan, true, &mut |target, source| {
         let place = match root.follow(target) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             found => found?,
@@ -99,11 +101,33 @@ pub(super) fn locate(request: &mut Request, plan: &Plan) -> Result<(), Errno> {
     if plan.root.masks {
         request.mount(NULL, NULL);
     }
-    each(plan, &mut |target, source| {
+    each(plan, false, &mut |target, source| {
         if let Some(source) = source {
             request.mount(target.to_bytes(), source);
         }
         Ok(())
+    })
+}
+
+/// Tells that what is mounted at a place comes from another one, which is mounted now.
+pub(super) fn locate_mapped(
+    request: &mut Request,
+    target: &CStr,
+    mount: &OwnedFd,
+) -> Result<(), Fault> {
+    let mut buffer = [0; 4096];
+    let procfs = Proc::open()?;
+    let path = path::readlink(procfs.fd(), SelfFd::of(mount).path(), &mut buffer);
+    let path = path.step(Step::Restore)?;
+    request.mount(target.to_bytes(), path);
+    Ok(())
+}
+
+/// The places of id-mapped mounts.
+pub(super) fn mapped(plan: &Plan) -> impl Iterator<Item = &CStr> {
+    plan.ops.iter().filter_map(|op| match op {
+        Op::Mount(mount) if mount.id_map.is_some() => Some(plan.arena.cstr(mount.target)),
+        _ => None,
     })
 }
 

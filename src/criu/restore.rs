@@ -16,7 +16,7 @@ use crate::fs::proc::{Proc, SelfFd};
 use crate::fs::within;
 use crate::plan::Plan;
 use crate::plan::hooks::Moment;
-use crate::run::{Birth, Hooks, Msg, Up, Wire};
+use crate::run::{self, Birth, Hooks, Msg, Up, Wire};
 use crate::sys::proc::{self, working_directory};
 use crate::sys::{AsFd, OwnedFd, mount, ns, path};
 use crate::text::{c_text, pieces};
@@ -52,6 +52,13 @@ pub fn bring_back(birth: &mut Birth<'_>, request: &mut Request) -> Result<Up, Fa
     )?;
     rdt::enter(&plan.rdt, &plan.arena, birth.dir, proc::number(criu.pid))?;
     wire.send(Msg::Enter, None)?;
+    let mappings = plan.namespaces.mappings;
+    run::serve(plan, (proc::number(criu.pid), mappings), &wire, birth.warn)?;
+    for target in mounts::mapped(plan) {
+        if let Some(mount) = wire.expect(Msg::Mounted, birth.warn)? {
+            mounts::locate_mapped(request, target, &mount)?;
+        }
+    }
     for directory in &mut request.directories {
         if let Some(new) = wire.expect(Msg::Mounted, birth.warn)? {
             *directory = new;
@@ -105,7 +112,7 @@ fn prepare(wire: &Wire, plan: &Plan, place: &CStr, directories: &[OwnedFd]) -> R
     mount::bind(plan.arena.cstr(plan.rootfs), place, k::MS_BIND | k::MS_REC)
         .step_at(Step::MountRootfs, At::Arena(plan.rootfs.at))?;
     let procfs = Proc::open()?;
-    rehearse(plan, &procfs)?;
+    rehearse(wire, plan, &procfs)?;
     for directory in directories {
         let mut text = [0; 4096];
         let own = SelfFd::of(directory);
@@ -118,12 +125,18 @@ fn prepare(wire: &Wire, plan: &Plan, place: &CStr, directories: &[OwnedFd]) -> R
 
 /// Mounts everything as for a container that is made. What counts are the mount points, which criu does not make; the
 /// mounts are in nobody's way, since what was bound before does not have them.
-fn rehearse(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
+///
+/// Only id-mapped mounts are of use: criu knows no mappings, but those stay when it binds the mount.
+fn rehearse(wire: &Wire, plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
     let before = plan.ops.get(..plan.root.before as usize);
     let mut root = rootfs::enter(&plan.root, &plan.arena, procfs)?;
-    // An id-mapped mount is more than criu can make.
-    let closed = |_| Err(Errno::ACCESS).step(Step::OpenSource);
-    root.run(before.unwrap_or_default(), 0, &plan.arena, &closed)?;
+    let ask = |op| run::ask(plan, wire, op);
+    root.run(before.unwrap_or_default(), 0, &plan.arena, &ask)?;
+    wire.send(Msg::Mounted, None)?;
+    for target in mounts::mapped(plan) {
+        let mount = root.root().follow(target).step(Step::Restore)?;
+        wire.send(Msg::Mounted, Some(mount.as_fd()))?;
+    }
     umask(Mode::from_raw_mode(0o022));
     chdir(c"/").step(Step::Restore)
 }

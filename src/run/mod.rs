@@ -73,6 +73,7 @@ pub use init::Joins;
 pub use live::mounts;
 pub use parent::{Order, bring_up, make};
 pub use protect::protect;
+pub use source::{ask, serve};
 pub use start::start;
 pub use wire::{Msg, Wire};
 

@@ -16,7 +16,7 @@ use crate::fs;
 use crate::plan::Plan;
 use crate::plan::arena::Str;
 use crate::plan::hooks::Moment;
-use crate::plan::route::{NamespaceKind, Route};
+use crate::plan::route::{Mappings, NamespaceKind, Route};
 use crate::state::{self, Dir, Exit, Root};
 use crate::sys::args::Args;
 use crate::sys::memory::TakeOnce;
@@ -160,7 +160,7 @@ fn serve(plan: &Plan, init: &Init, wire: &Wire, warn: &mut dyn FnMut(Fault)) -> 
         wire.send(Msg::Moved, None)?;
     }
     if plan.hooks.in_create() || plan.root.asks {
-        source::serve(plan, init, wire, warn)?;
+        source::serve(plan, (init.number(), [Mappings::NONE; 2]), wire, warn)?;
     }
     if plan.hooks.in_create() {
         Hooks::of(plan, Moment::Prestart, init.number()).run()?;

@@ -3,12 +3,12 @@
 //!
 //! Init asks. A short-lived child of the parent enters the container's mount namespace with the rights of the host, so
 //! that a path means what it means to init, and sends what it has opened there: the place itself; or for an id-mapped
-//! mount the detached tree, with everything about it that init could not do.
+//! mount the detached tree, with everything about it that init could not do. A restored container has no init then: the
+//! process that becomes criu asks in its place.
 #![forbid(unsafe_code)]
 
 use rustix::fs::OFlags;
 
-use super::caller::Init;
 use super::users;
 use super::wire::{Msg, Wire};
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
@@ -21,7 +21,11 @@ use crate::sys::proc::{self, Ended, Fork};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, mount, ns, path};
 
 /// The side of init.
-pub(super) fn ask(plan: &Plan, wire: &Wire, op: u32) -> Result<OwnedFd, Fault> {
+///
+/// # Errors
+///
+/// Why the parent cannot open it.
+pub fn ask(plan: &Plan, wire: &Wire, op: u32) -> Result<OwnedFd, Fault> {
     if !FULL || !plan.root.asks {
         return closed();
     }
@@ -35,10 +39,15 @@ pub(super) fn closed() -> Result<OwnedFd, Fault> {
     Err(Errno::ACCESS).step(Step::OpenSource)
 }
 
-/// The parent's side, until all is mounted.
-pub(super) fn serve(
+/// The parent's side, until all is mounted. `own` is how the container maps ids, or nothing if `init` is in its user
+/// namespace.
+///
+/// # Errors
+///
+/// What the wire tells; a source that cannot be had.
+pub fn serve(
     plan: &Plan,
-    init: &Init,
+    (init, own): (u32, [Mappings; 2]),
     wire: &Wire,
     warn: &mut dyn FnMut(Fault),
 ) -> Result<(), Fault> {
@@ -50,7 +59,7 @@ pub(super) fn serve(
             Msg::Source(op) if FULL => op,
             _ => return word.must_be(Msg::Mounted),
         };
-        give(plan, init, wire, op, &mut users).map_err(|fault| fault.or_at(At::Op(op)))?;
+        give(plan, (init, own), wire, op, &mut users).map_err(|fault| fault.or_at(At::Op(op)))?;
     }
 }
 
@@ -58,23 +67,33 @@ pub(super) fn serve(
 type Users = Option<([Mappings; 2], OwnedFd)>;
 
 /// Answers for one operation.
-fn give(plan: &Plan, init: &Init, wire: &Wire, op: u32, users: &mut Users) -> Result<(), Fault> {
+fn give(
+    plan: &Plan,
+    (init, own): (u32, [Mappings; 2]),
+    wire: &Wire,
+    op: u32,
+    users: &mut Users,
+) -> Result<(), Fault> {
     let Some(Op::Mount(mount)) = plan.ops.get(op as usize) else {
         return Err(Fault::rule(Step::OpenSource, Rule::Never, At::Nothing));
     };
     let procfs = Proc::open()?;
     if let Some(map) = mount.id_map {
         let text = |of: Mappings| plan.arena.bytes(of.text);
-        let ([uids, gids], known) = (map.mappings, users.as_ref());
+        let [uids, _] = map.mappings;
+        let wanted = if uids.text.is_empty() {
+            own
+        } else {
+            map.mappings
+        };
+        let ([uids, gids], known) = (wanted, users.as_ref());
         let known =
             known.is_some_and(|([u, g], _)| text(*u) == text(uids) && text(*g) == text(gids));
         if !known {
-            *users = Some((map.mappings, mapped(plan, init, &procfs, map.mappings)?));
+            *users = Some((wanted, mapped(plan, init, &procfs, wanted)?));
         }
     }
-    let inside = procfs
-        .namespace(init.number(), c"ns/mnt")
-        .step(Step::OpenSource)?;
+    let inside = procfs.namespace(init, c"ns/mnt").step(Step::OpenSource)?;
     let pid = match proc::fork(0, None, false).step(Step::OpenSource)? {
         Fork::Child => {
             let users = users.as_ref().map(|(_, fd)| fd.as_fd());
@@ -122,14 +141,12 @@ fn open(
 /// A user namespace with these mappings.
 fn mapped(
     plan: &Plan,
-    init: &Init,
+    init: u32,
     procfs: &Proc,
     [uids, gids]: [Mappings; 2],
 ) -> Result<OwnedFd, Fault> {
     if uids.text.is_empty() {
-        return procfs
-            .namespace(init.number(), c"ns/user")
-            .step(Step::MapMount);
+        return procfs.namespace(init, c"ns/user").step(Step::MapMount);
     }
     let pid = match proc::fork(ns::flag::USER, None, false).step(Step::MakeUserNamespace)? {
         Fork::Child => proc::exit(0),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::PipeReader;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
@@ -18,6 +19,9 @@ use crate::pty::{self, ConsoleSocket};
 use crate::runtime::{Cmd, Out, json_lines, wait_for};
 use crate::witness;
 
+use super::idmap::{self, FIRST, bind, map};
+use super::users;
+
 pub const CASES: &[Case] = &[
     case!(memory_is_there_again, 60),
     case!(leave_running, 60),
@@ -27,6 +31,9 @@ pub const CASES: &[Case] = &[
     case!(foreground_terminal, 60),
     case!(pipes_are_given_anew, 60),
     case!(mounts_from_outside, 60),
+    case!(id_mapped_mounts, 60),
+    case!(id_mapped_mounts_in_a_user_namespace, 60),
+    case!(id_mapped_like_a_joined_namespace, 60),
     case!(root_without_mount_points, 60),
     case!(joined_network, 60),
     case!(limits_and_hooks, 60),
@@ -181,6 +188,15 @@ impl Images {
         let log = self.log("restore.log");
         let errors: Vec<&str> = log.lines().filter(|line| line.contains("Error")).collect();
         assert!(out.code() == 0, "{}\n{errors:#?}", out.stderr);
+    }
+
+    /// They become those of a user: criu reads them as root of the container.
+    fn give_to(&self, id: u32) {
+        let files = fs::read_dir(&self.dir).unwrap();
+        let files = files.map(|entry| entry.unwrap().path());
+        for path in files.chain([PathBuf::from(&self.dir)]) {
+            chown(path, Some(id), Some(id)).unwrap();
+        }
     }
 
     /// Waits until what is restored in the foreground runs.
@@ -440,7 +456,7 @@ fn mounts_from_outside(t: &T) {
         config.config.take()
     };
     let mut bundle = counting(t);
-    std::os::unix::fs::symlink("/tmp", bundle.rootfs().join("link")).unwrap();
+    symlink("/tmp", bundle.rootfs().join("link")).unwrap();
     bundle.config = with(&old, counting(t));
     let c = up(&bundle);
     let seen = |c: &Container<'_>, path: &str| {
@@ -472,6 +488,138 @@ fn mounts_from_outside(t: &T) {
     assert_eq!(out.json()["errno"], "EROFS");
     assert_eq!(seen(&c, "/proc/keys"), "");
     c.delete_force();
+}
+
+/// The owner of a file, from inside.
+#[track_caller]
+fn owner(c: &Container<'_>, path: &str) -> u64 {
+    let line = c.exec(&[], &["stat", path]).ok().json();
+    assert_eq!(line["uid"], line["gid"], "{path}");
+    line["uid"].as_u64().expect(path)
+}
+
+/// Several of one source, each with ids of its own; through a link that leads elsewhere on the host; of a file.
+fn id_mapped_mounts(t: &T) {
+    need(t);
+    idmap::need(t);
+    let source = idmap::source(t);
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o777)).unwrap();
+    let (one, other) = (map(0, FIRST, 65_536), map(0, 200_000, 65_536));
+    let mut bundle = counting(t);
+    symlink("/tmp", bundle.rootfs().join("link")).unwrap();
+    let file = source.join("user");
+    bundle = bind(bundle, &source, "/one", &["bind", "idmap"], Some(&one));
+    bundle = bind(bundle, &source, "/other", &["bind"], Some(&other));
+    bundle = bind(bundle, &source, "/plain", &["bind"], None);
+    bundle = bind(
+        bundle,
+        &source,
+        "/link/x",
+        &["rbind", "ridmap", "ro"],
+        Some(&one),
+    );
+    bundle = bind(bundle, &file, "/etc/file", &["bind", "idmap"], Some(&other));
+    let c = up(&bundle);
+    let mounts = |c: &Container<'_>| -> Vec<String> {
+        let mut all: Vec<String> = c.mounts().iter().map(|it| it.target.clone()).collect();
+        all.sort();
+        all
+    };
+    let look = || {
+        for (path, want) in [
+            ("/one/root", 100_000),
+            ("/one/user", 101_000),
+            ("/one/far", 65_534),
+            ("/other/user", 201_000),
+            ("/plain/user", 1000),
+            ("/tmp/x/user", 101_000),
+            ("/etc/file", 201_000),
+        ] {
+            assert_eq!(owner(&c, path), want, "{path}");
+        }
+        let out = c.exec(&[], &["create", "/tmp/x/new"]);
+        assert_eq!(out.json()["errno"], "EROFS");
+        let user = ["--user", "100007:100007"];
+        assert_eq!(c.exec(&user, &["create", "/one/new"]).json()["ok"], true);
+        let made = fs::metadata(source.join("new")).unwrap();
+        assert_eq!((made.uid(), made.gid()), (7, 7));
+        fs::remove_file(source.join("new")).unwrap();
+    };
+    look();
+    let before = mounts(&c);
+    let images = images(t);
+    // Twice: what is restored can be saved.
+    for _ in 0..2 {
+        images.checkpoint(&c, &[]).ok();
+        let (token, number) = memory(&bundle).unwrap();
+        c.wait();
+        images.back(&bundle, &c);
+        assert_eq!(further(&bundle, number).0, token);
+        look();
+        assert_eq!(mounts(&c), before);
+        for place in ["/one", "/other", "/tmp/x", "/etc/file"] {
+            assert!(c.mount_at(place).has("idmapped"), "{place}");
+        }
+    }
+    c.delete_force();
+}
+
+/// With its mappings, and with others.
+fn id_mapped_mounts_in_a_user_namespace(t: &T) {
+    need(t);
+    idmap::need(t);
+    let source = idmap::source(t);
+    let mut bundle = users::bundle(t).probe(&["count", "/tmp/count"]);
+    bundle = bind(bundle, &source, "/own", &["bind", "idmap"], None);
+    let other = map(1000, FIRST, 1);
+    bundle = bind(bundle, &source, "/other", &["bind"], Some(&other));
+    bundle = bind(bundle, &source, "/again", &["bind", "ridmap"], None);
+    let c = up(&bundle);
+    let look = || {
+        for (path, want) in [
+            ("/own/user", 1000),
+            ("/other/user", 0),
+            ("/other/root", 65_534),
+            ("/again/root", 0),
+        ] {
+            assert_eq!(owner(&c, path), want, "{path}");
+        }
+        assert_eq!(c.exec(&[], &["create", "/own/new"]).json()["ok"], true);
+        let made = fs::metadata(source.join("new")).unwrap();
+        assert_eq!((made.uid(), made.gid()), (0, 0));
+        fs::remove_file(source.join("new")).unwrap();
+    };
+    look();
+    let images = images(t);
+    images.checkpoint(&c, &[]).ok();
+    let (token, number) = memory(&bundle).unwrap();
+    c.wait();
+    images.give_to(FIRST);
+    images.back(&bundle, &c);
+    assert_eq!(further(&bundle, number).0, token);
+    look();
+    c.delete_force();
+}
+
+/// criu makes another user namespace then, of which nothing is known before.
+fn id_mapped_like_a_joined_namespace(t: &T) {
+    need(t);
+    idmap::need(t);
+    let first = users::bundle(t).probe(&["sleep"]).create();
+    let users = format!("/proc/{}/ns/user", first.pid());
+    let bundle = counting(t).namespace("user", Some(&users));
+    users::own(&bundle, FIRST);
+    let source = idmap::source(t);
+    let bundle = bind(bundle, &source, "/m", &["bind", "idmap"], None);
+    let c = up(&bundle);
+    assert_eq!(owner(&c, "/m/user"), 1000);
+    let images = images(t);
+    images.checkpoint(&c, &[]).ok();
+    c.wait();
+    images.give_to(FIRST);
+    let out = images.restore(&bundle, &c.id, &["--detach"]).run();
+    out.fails(&["cannot map the ids of /m", "EPERM"]);
+    t.cmd(&["state", &c.id]).run().fails(&["does not exist"]);
 }
 
 /// Images go to another machine without the mount points that were made in the root.

@@ -31,18 +31,18 @@ pub const CASES: &[Case] = &[
     case!(closed_directories),
 ];
 
-const FIRST: u32 = 100_000;
+pub(super) const FIRST: u32 = 100_000;
 
 pub(super) fn need(t: &T) {
     t.facts.need_kernel(6, 3, "an id-mapped tmpfs");
 }
 
-fn map(container: u32, host: u32, size: u32) -> Value {
+pub(super) fn map(container: u32, host: u32, size: u32) -> Value {
     json!([{"containerID": container, "hostID": host, "size": size}])
 }
 
 /// A directory with files of root, of user 1000, and of user 70000; anybody may write to it.
-fn source(t: &T) -> PathBuf {
+pub(super) fn source(t: &T) -> PathBuf {
     let dir = t.path(&format!("source{}", t.next()));
     fs::create_dir(&dir).unwrap();
     for (name, id) in [("root", 0), ("user", 1000), ("far", 70_000)] {
@@ -53,7 +53,7 @@ fn source(t: &T) -> PathBuf {
 }
 
 /// Appends a bind mount, with its own mappings where there are any.
-fn bind<'t>(
+pub(super) fn bind<'t>(
     bundle: Bundle<'t>,
     source: &std::path::Path,
     target: &str,
