@@ -191,6 +191,19 @@ def descriptors_and_environment_are_clean(c):
 
 
 @check
+def interrupt_ends_the_container(c):
+    before = call(c.runtime, "list", "-q").want().out
+    with c.box("interrupt"), c.meanwhile("interrupt", "/bin/sleep", "1004") as buildah:
+        pid = process("/bin/sleep", "1004")
+        true("a container more", call(c.runtime, "list", "-q").want().out != before)
+        buildah.send_signal(signal.SIGTERM)
+        # Its own status for a program that was killed; 255 would be that of its child, ended by the signal.
+        equal("buildah's status", buildah.wait(CALL), 1)
+        true("the program has ended", not os.path.exists(f"/proc/{pid}"))
+        equal("the runtime's containers", call(c.runtime, "list", "-q").want().out, before)
+
+
+@check
 def runtime_flag_log(c):
     flags = [f"--runtime-flag={flag}" for flag in ("log=/tmp/runtime.log", "log-format=json", "debug")]
     with c.box("log"):

@@ -1,6 +1,7 @@
 """How the checks call buildah: root, overlay storage, isolation oci."""
 
 import contextlib
+import tempfile
 
 from users import *
 
@@ -29,7 +30,7 @@ class Buildah:
 
     def words(self, name, *command, flags=(), network="none", runtime=None):
         """The words of `buildah run`."""
-        runtime = PATHS.get(runtime, self.runtime)
+        runtime = PATHS.get(runtime, runtime or self.runtime)
         return ["buildah", "run", "--runtime", runtime, "--network", network, *flags, name, "--", *command]
 
     def run(self, *words, flags=(), network="none", runtime=None, **more):
@@ -50,17 +51,40 @@ class Buildah:
 
     @contextlib.contextmanager
     def meanwhile(self, name, *command, **more):
-        """`buildah run` that goes on; the process of buildah."""
-        words = self.words(name, *command, **more)
-        with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as child:
-            try:
-                yield child
-            finally:
-                child.terminate()  # and buildah the container
-                child.wait(CALL)
+        """`buildah run` that goes on, for a `with`; the process of buildah, once it passes on a signal.
+
+        That is not yet so when the program runs. The child of buildah that calls the runtime listens for signals when
+        `start` has come back, just before it asks for the state: one that comes earlier ends it, and with every runtime
+        nobody ends the container. buildah itself listens just before it waits for that child.
+        """
+        with tempfile.TemporaryDirectory() as place:
+            runtime, asked = f"{place}/runtime", f"{place}/asked"
+            with open(runtime, "w") as file:
+                file.write(f'#!/bin/sh\ncase " $* " in *" state "*) : >{asked} ;; esac\nexec {self.runtime} "$@"\n')
+            os.chmod(runtime, 0o755)
+            words = self.words(name, *command, runtime=runtime, **more)
+            with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as child:
+                try:
+                    until("buildah to ask for the state", lambda: os.path.exists(asked))
+                    until("buildah to wait for its child", lambda: "do_wait" in sleeps_in(child.pid))
+                    yield child
+                finally:
+                    child.terminate()  # and buildah the container
+                    child.wait(CALL)
 
     def close(self):
         self("rm", "--all")
+
+
+def sleeps_in(pid):
+    """The functions of the kernel in which the threads of a process sleep."""
+    found = set()
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        # Threads come and go.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{pid}/task/{thread}/wchan") as file:
+                found.add(file.read())
+    return found
 
 
 def process(*words):

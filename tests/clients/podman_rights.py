@@ -326,5 +326,21 @@ def oom_score(c):
         equal("oom_score_adj", open(f"/proc/{box.pid}/oom_score_adj").read(), "500\n")
 
 
+def keyrings(text, box):
+    """The serial numbers of a container's session keyrings in what /proc/keys says. For root that has everybody's."""
+    return re.findall(rf"(?m)^(\w+) .* keyring +_ses\.{box}: ", text)
+
+
+@check
+def keyring_is_its_own(c):
+    """A keyring is there for as long as it is somebody's: here, that of the container's processes."""
+    with c.script("keyring", "cat /proc/keys; echo all; exec sleep 1000", "--security-opt", "unmask=/proc/keys") as box:
+        name = box.inspect(".Id")
+        first = keyrings(box.logs(r"(?m)^all$"), name)
+        equal("the number of its keyrings", len(first), 1)
+        equal("that of a second process", keyrings(box.sh("cat /proc/keys").want().out, name), first)
+    until("the end of its keyring", lambda: not keyrings(open("/proc/keys").read(), name))
+
+
 if __name__ == "__main__":
     main(Podman)
