@@ -25,14 +25,21 @@ const OLD: u32 = k::MS_SILENT | k::MS_I_VERSION;
 /// Longest option that fsconfig takes, with the NUL behind its value.
 const OPTION: usize = 256;
 
-/// Makes one. `data` is what mount(2) would take: options joined with commas.
+/// Makes one, with `flags` for the file system and `set` for the mount of it. `data` is what mount(2) would take: options
+/// joined with commas.
 ///
 /// # Errors
 ///
 /// The kernel's. EOPNOTSUPP for options that this way cannot pass on: mount(2) can.
-pub(super) fn make(fstype: &CStr, source: &CStr, data: &[u8], set: u32) -> Result<OwnedFd, Errno> {
+pub(super) fn make(
+    fstype: &CStr,
+    source: &CStr,
+    data: &[u8],
+    flags: u32,
+    set: u32,
+) -> Result<OwnedFd, Errno> {
     // Quotes and backslashes are read by some file systems in mount(2)'s string, which fsconfig does not have.
-    if set & OLD != 0 || data.iter().any(|byte| matches!(byte, b'"' | b'\\')) {
+    if flags & OLD != 0 || data.iter().any(|byte| matches!(byte, b'"' | b'\\')) {
         return Err(Errno::OPNOTSUPP);
     }
     let fs = mount::open_fs(fstype)?;
@@ -40,7 +47,7 @@ pub(super) fn make(fstype: &CStr, source: &CStr, data: &[u8], set: u32) -> Resul
         mount::configure(&fs, c"source", Some(source))?;
     }
     for (flag, name) in NAMES {
-        if set & flag != 0 {
+        if flags & flag != 0 {
             mount::configure(&fs, name, None)?;
         }
     }

@@ -169,7 +169,7 @@ fn directory(rootfs: &mut Rootfs<'_>, place: &OwnedFd) -> Result<(), Errno> {
     if let Some(empty) = &rootfs.masks.empty {
         return dev::onto(empty.as_fd(), place.as_fd());
     }
-    if let Ok(tree) = fresh::make(c"tmpfs", c"", LEAST.to_bytes(), EMPTY)
+    if let Ok(tree) = fresh::make(c"tmpfs", c"", LEAST.to_bytes(), EMPTY, EMPTY)
         && sys::attach(&tree, place).is_ok()
     {
         rootfs.masks.empty = Some(tree);

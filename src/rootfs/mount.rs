@@ -11,6 +11,7 @@ use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::{Proc, SelfFd};
 use crate::fs::root::{Leaf, Root};
 use crate::fs::text::{PATH_MAX, Text};
+use crate::limits::ANY_KERNEL;
 use crate::plan::arena::Arena;
 use crate::plan::op::{Below, Kind, Mount};
 use crate::sys::{AsFd, BorrowedFd, OwnedFd, mount as sys, path};
@@ -180,7 +181,11 @@ fn put<const N: usize>(
         || op.copy_up
         || !op.propagation.is_empty()
         || op.rec_set | op.rec_clear != 0;
-    if needed && let Ok(tree) = fresh::make(fstype, source, data.to_bytes(), op.set) {
+    let set = op.set & !k::MS_REC;
+    // There is one sysfs for each network namespace: only this mount of it is read-only, others may have to write.
+    let apart = op.kind == Kind::Sysfs && set & k::MS_RDONLY != 0;
+    let flags = if apart { set & !k::MS_RDONLY } else { set };
+    if needed && let Ok(tree) = fresh::make(fstype, source, data.to_bytes(), flags, op.set) {
         if op.copy_up && !made {
             copy_up::copy_up(&place, &tree)?;
         }
@@ -189,16 +194,25 @@ fn put<const N: usize>(
             return Ok(Some(tree));
         }
     }
-    // The classic call, also for the reason why the other way did not work.
+    // The classic call, also for the reason why the other way did not work. It makes both read-only, or neither.
+    let late = apart && ANY_KERNEL;
+    let flags = if late { flags } else { set };
     let spot = SelfFd::of(&place);
-    let flags = op.set & !k::MS_REC;
-    sys::mount(source, spot.path(), fstype, flags, data).step(Step::Mount)?;
+    let mut done = sys::mount(source, spot.path(), fstype, flags, data);
+    if late && done == Err(Errno::PERM) {
+        // Where the caller's own one is read-only, another one has to be so from the start.
+        done = sys::mount(source, spot.path(), fstype, set, data);
+    }
+    done.step(Step::Mount)?;
     if !needed {
         rootfs.done.close(place);
         return Ok(None);
     }
     let top = top(rootfs, &place, arena.cstr(op.target))?;
     verify(op.kind, &top)?;
+    if late {
+        attributes::make_readonly(top.as_fd(), false).step(Step::SetMountFlags)?;
+    }
     if op.copy_up && !made {
         copy_up::copy_up(&place, &top)?;
     }

@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::case::{Case, case};
+use crate::bundle::{Bundle, Container};
+use crate::case::{Case, cannot, case};
 use crate::harness::T;
 use crate::kernel;
 use crate::witness::Mount;
@@ -41,6 +42,7 @@ pub const CASES: &[Case] = &[
     case!(nosymfollow),
     case!(proc_options),
     case!(sysfs_mqueue_devpts),
+    case!(sysfs_of_a_shared_network),
     case!(errors_name_the_mount),
     case!(proc_is_protected, 60),
     case!(lxcfs_files_may_cover_proc),
@@ -891,6 +893,33 @@ fn sysfs_mqueue_devpts(t: &T) {
             .ok();
         assert_eq!(out.lines()[1]["names"], json!(["probe"]));
     }
+}
+
+/// It is one file system: what is read-only in one container can be written by another, as in a pod whose first
+/// container is not privileged.
+fn sysfs_of_a_shared_network(t: &T) {
+    if t.foreign() {
+        cannot("developed with ocilet: runc's is read-only everywhere then");
+    }
+    fn with<'t>(bundle: Bundle<'t>, option: &str) -> Container<'t> {
+        let options = ["nosuid", "noexec", "nodev", option];
+        let bundle = bundle.mount("/sys", "sysfs", "sysfs", &options);
+        bundle.probe(&["sleep"]).detach()
+    }
+    let opened = |c: &Container<'_>| {
+        let words = ["open", "/sys/class/net/lo/ifalias", "w"];
+        c.exec(&[], &words).json()["errno"].clone()
+    };
+    let first = with(t.bundle(), "ro");
+    assert_eq!(opened(&first), "EROFS");
+    let network = format!("/proc/{}/ns/net", first.pid());
+    for (option, want) in [("rw", Value::Null), ("ro", json!("EROFS"))] {
+        let other = with(t.bundle().namespace("network", Some(&network)), option);
+        assert_eq!(opened(&other), want, "{option}");
+        assert!(other.mount_at("/sys").has(option));
+        assert_eq!(opened(&first), "EROFS");
+    }
+    assert!(first.mount_at("/sys").has("ro"));
 }
 
 fn errors_name_the_mount(t: &T) {

@@ -1,5 +1,6 @@
 //! User namespaces, and callers that are not root.
 
+use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
@@ -21,6 +22,7 @@ pub const CASES: &[Case] = &[
     case!(joined),
     case!(devices_are_bound),
     case!(sysfs_without_a_network),
+    case!(sysfs_of_a_caller_that_may_only_read),
     case!(with_time_and_hooks),
     case!(limits_and_oom_score),
     case!(priorities_of_the_host),
@@ -225,6 +227,35 @@ fn sysfs_without_a_network(t: &T) {
         let refused = ["EROFS", "EACCES", "EPERM"];
         assert!(refused.iter().any(|it| line["errno"] == *it), "{line}");
     }
+}
+
+/// Where /sys is read-only, the kernel lets who has no rights over that mount another one only as such.
+fn sysfs_of_a_caller_that_may_only_read(t: &T) {
+    let bundle = bundle(t)
+        .mount("/sys", "sysfs", "sysfs", &["nosuid", "nodev", "ro"])
+        .probe(&["ls", "/sys/class/net", "--", "create", "/sys/x"]);
+    let own = |lines: &[Value]| lines[0]["names"] == json!(["lo"]);
+    if !own(&bundle.run().lines()) {
+        cannot("the /sys of this machine lets nobody have another one");
+    }
+    let lines = bundle
+        .run_cmd(&[])
+        .1
+        .before_exec(|| {
+            kernel::unshare(libc::CLONE_NEWNS)?;
+            let change = |place: &CStr, flags| {
+                let none = std::ptr::null();
+                // SAFETY: C strings, and no data.
+                unsafe { check(libc::mount(none, place.as_ptr(), none, flags, none.cast())) }
+            };
+            change(c"/", libc::MS_PRIVATE | libc::MS_REC)?;
+            change(c"/sys", libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY)?;
+            Ok(())
+        })
+        .run()
+        .lines();
+    assert!(own(&lines), "{lines:?}");
+    assert_eq!(lines[1]["errno"], "EROFS");
 }
 
 fn with_time_and_hooks(t: &T) {
