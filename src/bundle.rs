@@ -19,7 +19,7 @@ use rustix::fs::{CWD, FileType, OFlags};
 use crate::cgroup::{self, Layout, Manager, Policy};
 use crate::config::{self, Config, Pools};
 use crate::error::{At, Context, Fault, Place, Rule, Step};
-use crate::limits::{CONFIG_BYTES, FULL, Limit};
+use crate::limits::{CONFIG_BYTES, Limit};
 use crate::plan::environment::{SLOTS, Seen};
 use crate::plan::make::{self, Request, Source};
 use crate::plan::service::Service;
@@ -119,8 +119,7 @@ fn make(
     let pools = POOLS.take().ok_or(never)?;
     let seen = SEEN.take().ok_or(never)?;
     let scratch = SCRATCH.take().ok_or(never)?;
-    let mut config: Config = config::read(doc, pools)?;
-    old_pids(&mut config, doc);
+    let config: Config = config::read(doc, pools)?;
     let layout = LAYOUT.take().ok_or(never)?;
     if wanted.cgroup_manager != Manager::Disabled {
         cgroup::discover(layout)?;
@@ -146,20 +145,6 @@ fn make(
     POOLS.give_back(pools);
     SCRATCH.give_back(scratch);
     Ok(warnings(&config, plan))
-}
-
-/// Up to version 1.2 of the specification a limit of 0 processes was taken for no limit, and clients of that time write
-/// it: podman 4 for `--pids-limit=-1`.
-fn old_pids(config: &mut Config, doc: &[u8]) {
-    let linux = config.linux.as_mut();
-    if FULL
-        && let Some(resources) = linux.and_then(|linux| linux.resources.as_mut())
-        && let Some(pids) = &mut resources.pids
-        && pids.limit == Some(0)
-        && let [b'1', b'.', b'0'..=b'2', b'.', ..] = config.oci_version.raw(doc)
-    {
-        pids.limit = None;
-    }
 }
 
 /// Nobody makes cgroups where they are not ours to make, unless they are asked for.

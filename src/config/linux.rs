@@ -213,7 +213,7 @@ pub struct Cpu {
 pub struct Pids {
     /// Offset of the object.
     pub at: u32,
-    /// −1 is no limit; 0 is a limit since version 1.3 of the specification, and none before it.
+    /// −1 is no limit; 0 is one: in a document of a version before 1.3, where it was none, this is `None`.
     pub limit: Option<i64>,
 }
 

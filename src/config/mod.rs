@@ -22,6 +22,7 @@ mod sysctl;
 mod text;
 mod types;
 mod value;
+mod version;
 mod walk;
 
 #[cfg(test)]
@@ -97,6 +98,7 @@ fn document(doc: &[u8], pools: &mut Pools, obj: Obj) -> Result<Draft, Wrong> {
     scan::scan(doc, &mut pools.keys)?;
     let mut draft = Draft::default();
     parse::parse(doc, pools, obj, &mut draft)?;
+    version::bring_up_to_date(&mut draft.config, doc);
     Ok(draft)
 }
 

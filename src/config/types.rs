@@ -43,7 +43,7 @@ impl List {
 pub struct Config {
     /// Offset of the object.
     pub at: u32,
-    /// Version of the specification it was written for; not interpreted.
+    /// Version of the specification that it was written for; what has changed since is taken care of.
     pub oci_version: Text,
     /// The root filesystem; `read` refuses a document without one.
     pub root: Option<Root>,
