@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arena;
+pub mod bits;
 pub mod cgroup;
 mod cgroup_mounts;
 mod devices;

@@ -6,6 +6,7 @@ use rustix::thread::Gid;
 
 use super::Plan;
 use super::arena::Str;
+use super::bits::{Cpus, NO_CPUS, NO_NODES, Nodes, list};
 use super::draft::Draft;
 use super::environment::{Each, Seen, environment};
 use super::make::Source;
@@ -78,12 +79,6 @@ impl From<Capabilities> for Sets {
         }
     }
 }
-
-/// NUMA nodes, a bit each.
-pub type Nodes = [usize; 1024 / usize::BITS as usize];
-
-/// CPUs, a bit each: as many as a kernel can be built for.
-pub type Cpus = [usize; 8192 / usize::BITS as usize];
 
 /// What the command line adds to a process.
 #[derive(Clone, Copy)]
@@ -282,7 +277,7 @@ pub fn machine(linux: &Linux, doc: &[u8], into: &mut Process) -> Result<(), Faul
     if let Some(policy) = linux.memory_policy {
         let fault = Fault::rule(Step::MakePlan, Rule::NodeList, At::Byte(policy.at));
         let flags = u32::try_from(policy.flags).map_err(|_| fault)?;
-        let mut nodes: Nodes = [0; 1024 / usize::BITS as usize];
+        let mut nodes = NO_NODES;
         if let Some(text) = policy.nodes {
             list(text.bytes(doc), &mut nodes).ok_or(fault.with_at(text.place()))?;
         }
@@ -306,66 +301,9 @@ pub fn affinity(process: &config::Process, doc: &[u8], into: &mut Process) -> Re
     {
         if let Some(text) = text {
             let fault = Fault::rule(Step::MakePlan, Rule::CpuList, text.place());
-            let cpus = into.insert([0; 8192 / usize::BITS as usize]);
+            let cpus = into.insert(NO_CPUS);
             list(text.bytes(doc), cpus).ok_or(fault)?;
         }
     }
     Ok(())
-}
-
-/// "0-3,7" as bits; `None` for anything else, or for a number beyond their end.
-fn list(text: impl Iterator<Item = u8>, bits: &mut [usize]) -> Option<()> {
-    let mut first: Option<usize> = None;
-    let mut number: Option<usize> = None;
-    for byte in text.chain(*b",") {
-        match byte {
-            b'0'..=b'9' => {
-                number = Some(
-                    number
-                        .unwrap_or(0)
-                        .checked_mul(10)?
-                        .checked_add(usize::from(byte - b'0'))?,
-                )
-            }
-            b'-' if first.is_none() => first = Some(number.take()?),
-            b',' => {
-                let last = number.take()?;
-                for bit in first.take().unwrap_or(last)..=last {
-                    *bits.get_mut(bit / usize::BITS as usize)? |= 1 << (bit % usize::BITS as usize);
-                }
-            }
-            b' ' => {}
-            _ => return None,
-        }
-    }
-    Some(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Nodes, list};
-
-    fn nodes(text: &str) -> Option<usize> {
-        let mut set: Nodes = [0; 1024 / usize::BITS as usize];
-        list(text.bytes(), &mut set).map(|()| set[0])
-    }
-
-    #[test]
-    fn lists_of_numbers() {
-        let cases = [
-            ("0", Some(1)),
-            ("0-3,7", Some(0x8f)),
-            ("63", Some(1 << 63)),
-            ("", None),
-            ("1-", None),
-            ("-1", None),
-        ];
-        for (text, bits) in cases {
-            assert_eq!(nodes(text), bits, "{text}");
-        }
-        assert_eq!(
-            (nodes("1023"), nodes("1024"), nodes("3-1"), nodes("x")),
-            (Some(0), None, Some(0), None)
-        );
-    }
 }

@@ -8,6 +8,7 @@
 mod variant;
 
 use super::arena::{Arena, Str};
+use super::bits::{self, NO_CPUS};
 use super::limits::{signed, weight};
 use super::make::{Request, Source};
 use crate::cgroup::dbus::Body;
@@ -281,33 +282,18 @@ fn unified(pair: Pair, doc: &[u8], body: &mut Body<'_>) {
     }
 }
 
-/// A list like 0-3,7 as bits, lowest first. What the list holds is the kernel's to judge.
+/// A list of CPUs or nodes as bytes, lowest bit first. What is no list is the kernel's to judge.
 fn mask(name: &[u8], list: Text, doc: &[u8], body: &mut Body<'_>) {
-    let mut bits = [0_u8; 1024];
-    let (mut number, mut first, mut used) = (0_usize, None, 0);
-    for byte in list.bytes(doc).chain(*b",") {
-        match byte {
-            b'0'..=b'9' => {
-                number = number
-                    .saturating_mul(10)
-                    .saturating_add(usize::from(byte & 15))
-            }
-            b'-' => first = Some(core::mem::take(&mut number)),
-            _ => {
-                let last = core::mem::take(&mut number);
-                for bit in first.take().unwrap_or(last)..=last {
-                    let Some(slot) = bits.get_mut(bit / 8) else {
-                        return;
-                    };
-                    *slot |= 1 << (bit % 8);
-                    used = used.max(bit / 8 + 1);
-                }
-            }
-        }
+    let mut bits = NO_CPUS;
+    if bits::list(list.bytes(doc), &mut bits).is_none() {
+        return;
     }
+    let used = bits.iter().rposition(|word| *word != 0);
     body.property(name, b"ay");
     let array = body.open(1);
-    body.put(bits.get(..used).unwrap_or_default());
+    for word in bits.get(..=used.unwrap_or(0)).unwrap_or_default() {
+        body.put(&word.to_le_bytes());
+    }
     body.close(array);
 }
 

@@ -22,7 +22,7 @@ use crate::fs::proc::Proc;
 use crate::fs::root::Root;
 use crate::limits::FULL;
 use crate::plan::Plan;
-use crate::plan::process::Cpus;
+use crate::plan::bits::Cpus;
 use crate::plan::route::{Kinds, NamespaceKind};
 use crate::state::Live;
 use crate::sys::proc::{self, Fork};
