@@ -14,13 +14,15 @@ pub type Cpus = [usize; 8192 / WORD];
 /// None of them.
 pub(super) const NO_CPUS: Cpus = [0; 8192 / WORD];
 
-/// "0-3,7" as bits; `None` for anything else, or for a number beyond their end.
+/// "0-3, 7" as bits; `None` for anything else, or for a number beyond their end.
 pub(super) fn list(text: impl Iterator<Item = u8>, bits: &mut [usize]) -> Option<()> {
     let mut first: Option<usize> = None;
     let mut number: Option<usize> = None;
+    let mut before = b',';
     for byte in text.chain(*b",") {
         match byte {
-            b'0'..=b'9' => {
+            // "1 2" is no list.
+            b'0'..=b'9' if before != b' ' || number.is_none() => {
                 number = Some(
                     number
                         .unwrap_or(0)
@@ -38,6 +40,7 @@ pub(super) fn list(text: impl Iterator<Item = u8>, bits: &mut [usize]) -> Option
             b' ' => {}
             _ => return None,
         }
+        before = byte;
     }
     Some(())
 }
@@ -58,6 +61,8 @@ mod tests {
             ("0-3,7", Some(0x8f)),
             ("63", Some(1 << 63)),
             ("", None),
+            (" 0 - 3 , 7 ", Some(0x8f)),
+            ("1 2", None),
             ("1-", None),
             ("-1", None),
         ];

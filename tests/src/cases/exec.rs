@@ -968,12 +968,14 @@ fn affinity(t: &T) {
     };
     assert_eq!(allowed(&both), ("0".into(), all.clone()));
     assert_eq!(allowed(&set("final", "0-1, 0")).0, "0-1");
-    let c = t
-        .bundle()
-        .edit(set("final", "9999"))
-        .probe(&["sleep"])
-        .detach();
-    c.exec(&[], &["report"]).fails_with(255, &["0-3,7"]);
+    for list in ["9999", "0 1"] {
+        let c = t
+            .bundle()
+            .edit(set("final", list))
+            .probe(&["sleep"])
+            .detach();
+        c.exec(&[], &["report"]).fails_with(255, &["0-3,7"]);
+    }
 }
 
 fn config_as_it_was(t: &T) {
