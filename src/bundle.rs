@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod exec;
+mod kept;
 mod look;
 mod mounts;
 

@@ -3,20 +3,15 @@
 
 use core::ffi::CStr;
 
-use super::{DOC, PLAN, POOLS, SCRATCH, SEEN, read};
-use crate::config::{self, Config, Pools};
+use super::kept::{beside, kept};
+use super::{PLAN, SCRATCH, SEEN};
+use crate::config::{self, Config};
 use crate::error::{At, Fault, Rule, Step};
-use crate::limits::CONFIG_BYTES;
 use crate::plan::make::{Request, Source};
 use crate::plan::process::Extra;
 use crate::plan::service::Service;
 use crate::plan::{self, Plan, Scene};
 use crate::state::{Dir, Stored};
-use crate::sys::memory::TakeOnce;
-
-/// The document of `--process`, and its lists.
-pub(super) static OWN_DOC: TakeOnce<[u8; CONFIG_BYTES]> = TakeOnce::new([0; CONFIG_BYTES]);
-pub(super) static OWN_POOLS: TakeOnce<Pools> = TakeOnce::new(Pools::new());
 
 /// A container to join, and with what.
 #[derive(Clone, Copy)]
@@ -56,21 +51,20 @@ pub fn exec(
 
 fn make(joining: Joining<'_>, plan: &mut Plan, scene: &mut Scene) -> Result<(), Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
-    let (doc, pools) = (DOC.take().ok_or(never)?, POOLS.take().ok_or(never)?);
     let seen = SEEN.take().ok_or(never)?;
     let scratch = SCRATCH.take().ok_or(never)?;
-    let doc: &'static [u8] = joining.dir.load_config(joining.record, doc)?;
-    scene.document = doc;
+    let (doc, pools) = kept(joining.dir, joining.record, scene)?;
     let config = config::read(doc, pools)?;
+    let config = Source {
+        config: &config,
+        pools,
+        doc,
+    };
     let own;
     let own = match joining.process {
         None => None,
         Some(path) => {
-            let (doc, pools) = (OWN_DOC.take().ok_or(never)?, OWN_POOLS.take().ok_or(never)?);
-            (scene.document, scene.name) = (&[], path.to_bytes());
-            let length = read(path, Step::ReadProcess, doc)?;
-            let doc: &'static [u8] = doc.get(..length).unwrap_or(&[]);
-            scene.document = doc;
+            let (doc, pools) = beside(path, Step::ReadProcess, scene)?;
             own = Config {
                 process: Some(config::read_process(doc, pools)?),
                 ..Config::default()
@@ -90,11 +84,6 @@ fn make(joining: Joining<'_>, plan: &mut Plan, scene: &mut Scene) -> Result<(), 
         rootless: joining.rootless,
         service: joining.service,
         ..Request::default()
-    };
-    let config = Source {
-        config: &config,
-        pools,
-        doc,
     };
     plan::exec::make(request, config, own, joining.extra, (seen, scratch), plan)
 }

@@ -1,9 +1,10 @@
 //! From the config.json that a container was made of to its mounts and namespaces as they were planned then.
 #![forbid(unsafe_code)]
 
-use super::{DOC, PLAN, POOLS};
+use super::PLAN;
+use super::kept::kept;
 use crate::cgroup;
-use crate::config::{self, Config};
+use crate::config;
 use crate::error::{At, Fault, Rule, Step};
 use crate::plan::draft::Draft;
 use crate::plan::make::{Request, Source};
@@ -23,10 +24,8 @@ pub fn look(
 ) -> Result<&'static Plan, Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
     let plan = PLAN.take().ok_or(never)?;
-    let (doc, pools) = (DOC.take().ok_or(never)?, POOLS.take().ok_or(never)?);
-    let doc: &'static [u8] = dir.load_config(record, doc)?;
-    scene.document = doc;
-    let config: Config = config::read(doc, pools)?;
+    let (doc, pools) = kept(dir, record, scene)?;
+    let config = config::read(doc, pools)?;
     cgroup::aim(&mut plan.cgroup, cgroups, &|_| ())?;
     let mut draft = Draft {
         request: Request::default(),

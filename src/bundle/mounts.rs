@@ -3,8 +3,8 @@
 
 use core::ffi::CStr;
 
-use super::exec::{OWN_DOC, OWN_POOLS};
-use super::{DOC, PLAN, POOLS, read};
+use super::PLAN;
+use super::kept::{beside, kept};
 use crate::config;
 use crate::error::{At, Fault, Rule, Step};
 use crate::plan::make::{Request, Source};
@@ -24,29 +24,25 @@ pub fn mounts(
     scene: &mut Scene,
 ) -> Result<&'static Plan, Fault> {
     let never = Fault::rule(Step::MakePlan, Rule::Never, At::Nothing);
-    let (doc, pools) = (DOC.take().ok_or(never)?, POOLS.take().ok_or(never)?);
-    let (own_doc, own_pools) = (OWN_DOC.take().ok_or(never)?, OWN_POOLS.take().ok_or(never)?);
     let plan = PLAN.take().ok_or(never)?;
-    let doc = dir.load_config(record, doc)?;
+    let (doc, pools) = kept(dir, record, scene)?;
     let kept = config::read(doc, pools)?;
-    let length = read(file, Step::ReadMounts, own_doc)?;
-    let own_doc: &'static [u8] = own_doc.get(..length).unwrap_or(&[]);
-    (scene.document, scene.name) = (own_doc, file.to_bytes());
-    let own = config::read_mounts(own_doc, own_pools)?;
-    let request = Request {
-        id: dir.id().to_bytes(),
-        bundle: record.bundle(),
-        ..Request::default()
-    };
     let kept = Source {
         config: &kept,
         pools,
         doc,
     };
+    let (doc, pools) = beside(file, Step::ReadMounts, scene)?;
+    let own = config::read_mounts(doc, pools)?;
+    let request = Request {
+        id: dir.id().to_bytes(),
+        bundle: record.bundle(),
+        ..Request::default()
+    };
     let own = Source {
         config: &own,
-        pools: own_pools,
-        doc: own_doc,
+        pools,
+        doc,
     };
     let made = live::make(request, kept, own, plan);
     let plan: &'static Plan = plan;
