@@ -65,13 +65,16 @@ pub(super) fn update(call: &mut Call) -> Result<i32, Fault> {
             pools,
             doc,
             mode: plan.cgroup.mode,
-            hierarchies: &plan.cgroup.hierarchies,
             memory: swap.and_then(|_| cgroup::memory_limit(found.cgroups)),
         };
-        limits::make(subject, &mut plan.arena, &mut plan.cgroup.limits);
-        let unit = &mut plan.cgroup.unit;
-        let mode = plan.cgroup.mode;
-        systemd::limits(Some(&resources), pools, doc, mode, Some(0), unit)?;
+        let into = &mut plan.cgroup;
+        limits::make(
+            subject,
+            &into.hierarchies,
+            &mut plan.arena,
+            &mut into.limits,
+        );
+        systemd::limits(subject, &mut plan.cgroup.unit)?;
         for line in lines.iter().flatten() {
             plan.arena.put(line.to_bytes());
             plan.arena.add(b'\n');

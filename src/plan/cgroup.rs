@@ -11,7 +11,7 @@ use super::make::{Request, Source};
 use super::systemd;
 use crate::cgroup::devices::{self, BLOCK, CHAR, MKNOD, READ, WRITE};
 use crate::cgroup::{CgroupPlan, Devices, Kinds, Layout, Manager, Mode, Policy};
-use crate::config::{self, DeviceRule, Pair, Text};
+use crate::config::{DeviceRule, Pair, Resources, Text};
 use crate::error::{At, Fault, Rule, Step};
 use crate::limits::{ANY_KERNEL, FULL};
 
@@ -57,12 +57,19 @@ pub fn make(
     if let Some(resources) = resources {
         in_this_build(resources)?;
     }
+    let subject = resources.map(|resources| limits::Subject {
+        resources,
+        pools: source.pools,
+        doc: source.doc,
+        mode: plan.mode,
+        memory: None,
+    });
     let wanted = if FULL && request.cgroup_manager == Manager::Systemd {
         let names = (request.id, request.uid);
         let named = systemd::name(path, source.doc, names, arena).map_err(refuse)?;
-        let limits = (plan.mode, resources);
         let to = (&*arena, &mut plan.unit);
-        systemd::properties(named, source, request, limits, to)?;
+        let subject = (plan.mode, subject);
+        systemd::properties(named, source, request, subject, to)?;
         let named = arena.bytes(named.path);
         let path = buffer.get_mut(..named.len());
         let path = path.ok_or(refuse(Rule::CgroupPathLong))?;
@@ -81,23 +88,14 @@ pub fn make(
         let rules = resources.map(|all| all.devices).unwrap_or_default();
         device_rules(rules.of(&source.pools.device_rules), plan)?;
     }
-    let Some(resources) = resources else {
-        return Ok(());
-    };
-    let subject = limits::Subject {
-        resources,
-        pools: source.pools,
-        doc: source.doc,
-        mode: plan.mode,
-        hierarchies: &plan.hierarchies,
-        memory: None,
-    };
-    limits::make(subject, arena, &mut plan.limits);
+    if let Some(subject) = subject {
+        limits::make(subject, &plan.hierarchies, arena, &mut plan.limits);
+    }
     Ok(())
 }
 
 /// Device rules alone can do without the limits.
-fn in_this_build(all: &config::Resources) -> Result<(), Fault> {
+fn in_this_build(all: &Resources) -> Result<(), Fault> {
     let single = all.memory.is_some() || all.cpu.is_some() || all.pids.is_some();
     let lists = [all.hugepage_limits, all.rdma, all.unified];
     let listed = lists.iter().any(|list| !list.is_empty());

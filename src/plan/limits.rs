@@ -9,7 +9,7 @@ pub(super) mod weight;
 use super::arena::{Arena, Str};
 use crate::cgroup::limits::{Entry, How, Limits, Value};
 use crate::cgroup::{Hierarchies, Mode};
-use crate::config::{BlockIo, Cpu, Memory, Pools, Resources, Text};
+use crate::config::{BlockIo, Cpu, Memory, Pids, Pools, Resources, Text};
 use crate::error::{At, Cause, Fault, Feature, Rule, Step};
 use crate::limits::FULL;
 use crate::text::pieces;
@@ -25,8 +25,6 @@ pub struct Subject<'a> {
     pub doc: &'a [u8],
     /// The interface.
     pub mode: Mode,
-    /// The container's cgroups.
-    pub hierarchies: &'a Hierarchies,
     /// The memory limit of a container that has one already.
     pub memory: Option<i64>,
 }
@@ -49,24 +47,26 @@ const UNIFIED: usize = 39;
 
 /// Appends all values to `limits`, their text to the arena. What cannot be had is noted there, at its place in the
 /// document, unless the policy leaves it out.
-pub fn make(subject: Subject<'_>, arena: &mut Arena, limits: &mut Limits) {
+pub fn make(
+    subject: Subject<'_>,
+    hierarchies: &Hierarchies,
+    arena: &mut Arena,
+    limits: &mut Limits,
+) {
     if !FULL {
         return;
     }
     let all = subject.resources;
     let mut maker = Maker {
         subject,
+        hierarchies,
         arena,
         limits,
         at: 0,
         texts: [Text::default(); 2],
     };
     if let Some(pids) = &all.pids {
-        // No process at all would be a container that cannot be made: 0 is 1, as elsewhere.
-        let limit = pids
-            .limit
-            .map_or(-1, |limit| limit.max(-1) + i64::from(limit == 0));
-        maker.numbers(pids.at, 0, &[limit]);
+        maker.numbers(pids.at, 0, &[tasks(pids)]);
     }
     if let Some(memory) = &all.memory {
         maker.memory(memory);
@@ -85,8 +85,42 @@ pub(super) fn signed(number: impl Into<u64>) -> i64 {
     i64::try_from(number.into()).unwrap_or(i64::MAX)
 }
 
+/// The limit of processes, negative for none. No process at all would be a container that cannot be made: 0 is 1, as
+/// elsewhere.
+pub(super) fn tasks(it: &Pids) -> i64 {
+    it.limit
+        .map_or(-1, |limit| limit.max(-1) + i64::from(limit == 0))
+}
+
+/// The limit of memory and swap together, negative for none, 0 to leave it as it is.
+fn memory_and_swap(it: &Memory) -> i64 {
+    match it.swap.unwrap_or(0) {
+        // No limit for memory and nothing said of swap: no limit for both.
+        0 if it.limit.unwrap_or(0) < 0 => -1,
+        both => both,
+    }
+}
+
+/// That of swap alone, as cgroup v2 has it; `had` is the memory limit of a container that has one already.
+pub(super) fn swap(it: &Memory, had: Option<i64>) -> Result<Option<i64>, Rule> {
+    let both = memory_and_swap(it);
+    let memory = match it.limit.unwrap_or(0) {
+        0 => had.unwrap_or(0),
+        limit => limit,
+    };
+    match both {
+        0 => Ok(None),
+        ..0 => Ok(Some(both)),
+        _ if memory > both => Err(Rule::SwapBelowLimit),
+        _ if memory <= 0 => Err(Rule::SwapNeedsLimit),
+        _ => Ok(Some(both - memory)),
+    }
+}
+
 struct Maker<'a> {
     subject: Subject<'a>,
+    /// The container's cgroups.
+    hierarchies: &'a Hierarchies,
     arena: &'a mut Arena,
     limits: &'a mut Limits,
     /// Where the limits that are being made stand in the document.
@@ -175,7 +209,7 @@ impl Maker<'_> {
     fn row(&self, file: &[u8]) -> Option<u8> {
         let controller = pieces(file, b'.').next()?;
         let controller = if self.v2() { b"" } else { controller };
-        let mut rows = self.subject.hierarchies.iter();
+        let mut rows = self.hierarchies.iter();
         u8::try_from(rows.position(|row| row.has(controller))?).ok()
     }
 
@@ -196,36 +230,24 @@ impl Maker<'_> {
     fn memory(&mut self, it: &Memory) {
         self.at = it.at;
         let limit = it.limit.unwrap_or(0);
-        // No limit for memory and nothing said of swap: no limit for both.
-        let swap = match it.swap.unwrap_or(0) {
-            0 if limit < 0 => -1,
-            swap => swap,
-        };
-        // v1 counts both, v2 swap alone.
-        let memory = match limit {
-            0 => self.subject.memory.unwrap_or(0),
-            limit => limit,
-        };
-        let mut alone = swap;
-        if swap > 0 {
-            if limit > swap || self.v2() && memory > swap {
-                return self.refuse(false, Cause::Rule(Rule::SwapBelowLimit));
-            }
-            if self.v2() && memory <= 0 {
-                return self.refuse(false, Cause::Rule(Rule::SwapNeedsLimit));
-            }
-            alone = swap.saturating_sub(memory);
-            if alone == 0 {
+        let both = memory_and_swap(it);
+        let mut alone = 0;
+        if self.v2() {
+            match swap(it, self.subject.memory) {
+                Err(rule) => return self.refuse(false, Cause::Rule(rule)),
                 // Without swap there is none to be had.
-                self.put(NO_SWAP, &[0]);
+                Ok(Some(0)) => self.put(NO_SWAP, &[0]),
+                Ok(swap) => alone = swap.unwrap_or(0),
             }
+        } else if both > 0 && limit > both {
+            return self.refuse(false, Cause::Rule(Rule::SwapBelowLimit));
         }
         let check = it.check_before_update == Some(true) && limit > 0;
         let numbers = [
             if check { limit } else { 0 },
             alone,
             limit,
-            swap,
+            both,
             it.reservation.unwrap_or(0),
             it.kernel.unwrap_or(0),
             it.kernel_tcp.unwrap_or(0),
@@ -239,21 +261,16 @@ impl Maker<'_> {
 
     fn cpu(&mut self, it: &Cpu) {
         self.at = it.at;
-        let idle = it.idle.unwrap_or(0);
         if it.idle == Some(0) {
             self.put(NOT_IDLE, &[0]);
         }
-        // An idle cgroup has no weight, and refuses one.
-        let weight = match it.shares.unwrap_or(0) {
-            shares if idle != 0 || shares == 0 => 0,
-            shares if self.v2() => weight::of_shares(shares),
-            shares => shares,
-        };
         let (quota, period) = (it.quota.unwrap_or(0), signed(it.period.unwrap_or(0)));
         // In v2 they share a file.
         let both = self.v2() && quota != 0 && period != 0;
         let alone = |it: i64| if both { 0 } else { it };
-        self.numbers(it.at, IDLE, &[idle, signed(weight), period, alone(quota)]);
+        let idle = it.idle.unwrap_or(0);
+        let weight = weight::of_cpu(it, self.subject.mode);
+        self.numbers(it.at, IDLE, &[idle, weight, period, alone(quota)]);
         if both {
             self.put(IDLE + 4, &[quota, period]);
         }
@@ -301,13 +318,11 @@ impl Maker<'_> {
     }
 
     /// The weight in both ways, and that of leaves.
+    #[inline(never)] // of every device, too
     fn weights(&self, weight: Option<u16>, leaf: Option<u16>) -> [i64; 3] {
-        let [weight, leaf] = [weight, leaf].map(|it| u64::from(it.unwrap_or(0)));
-        let other = match weight {
-            1.. if self.v2() => weight::of_blkio(weight),
-            weight => weight,
-        };
-        [weight, other, leaf].map(signed)
+        let plain = |it: Option<u16>| i64::from(it.unwrap_or(0));
+        let own = weight::of_io(weight, self.subject.mode);
+        [plain(weight), own, plain(leaf)]
     }
 
     fn lists(&mut self, all: &Resources) {

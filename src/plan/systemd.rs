@@ -9,11 +9,11 @@ mod variant;
 
 use super::arena::{Arena, Str};
 use super::bits::{self, NO_CPUS};
-use super::limits::{signed, weight};
+use super::limits::{self, Subject, signed, weight};
 use super::make::{Request, Source};
 use crate::cgroup::dbus::Body;
 use crate::cgroup::{Mode, Unit, UnitPlan};
-use crate::config::{Pair, Pools, Resources, Text};
+use crate::config::{Pair, Text};
 use crate::error::{At, Fault, Rule, Step};
 use crate::limits::Limit;
 use crate::text::{cut, number, pieces};
@@ -133,7 +133,7 @@ pub(super) fn properties(
     named: Named,
     source: Source<'_>,
     request: Request<'_>,
-    (mode, resources): (Mode, Option<&Resources>),
+    (mode, subject): (Mode, Option<Subject<'_>>),
     (arena, unit): (&Arena, &mut UnitPlan),
 ) -> Result<(), Fault> {
     let slice = arena.bytes(named.slice);
@@ -161,54 +161,37 @@ pub(super) fn properties(
     for pair in source.config.annotations.of(&source.pools.annotations) {
         annotation([pair.key, pair.value], source.doc, &mut body)?;
     }
-    unit.basic = 0;
-    let fixed = body.len();
-    limits(resources, source.pools, source.doc, mode, fixed, unit)
+    let full = Fault::limit(Step::PlanCgroup, Limit::UNIT_BYTES, At::Nothing);
+    unit.basic = body.len().ok_or(full)?;
+    unit.all = unit.basic;
+    match subject {
+        Some(subject) => limits(subject, unit),
+        None => Ok(()),
+    }
 }
 
-/// Adds the limits as properties behind those that are there: of `update`, none.
+/// Adds the limits as properties behind those that are there: of `update`, none. What has a value there has the same in
+/// the files, or systemd would set another one at its next look.
 ///
 /// # Errors
 ///
 /// The capacity UNIT_BYTES.
-pub fn limits(
-    resources: Option<&Resources>,
-    pools: &Pools,
-    doc: &[u8],
-    mode: Mode,
-    start: Option<usize>,
-    unit: &mut UnitPlan,
-) -> Result<(), Fault> {
+pub fn limits(subject: Subject<'_>, unit: &mut UnitPlan) -> Result<(), Fault> {
     let full = Fault::limit(Step::PlanCgroup, Limit::UNIT_BYTES, At::Nothing);
+    let Subject {
+        resources: all,
+        pools,
+        doc,
+        mode,
+        ..
+    } = subject;
     let v2 = mode == Mode::V2;
-    let mut body = Body::new(&mut unit.bytes, start.ok_or(full)?);
-    let Some(all) = resources else {
-        unit.basic = body.len().ok_or(full)?;
-        unit.all = unit.basic;
-        return Ok(());
-    };
+    let mut body = Body::new(&mut unit.bytes, unit.all);
     let memory = all.memory.unwrap_or_default();
     let cpu = all.cpu.unwrap_or_default();
-    let io = u64::from(all.block_io.and_then(|io| io.weight).unwrap_or(0));
-    let shares = cpu.shares.unwrap_or(0);
+    // What is wrong with it is told where the files are planned.
+    let swap = limits::swap(&memory, subject.memory).unwrap_or(None);
     let period = signed(cpu.period.unwrap_or(0));
-    let [weight, swap, cpu_weight] = if v2 {
-        let [limit, swap] = [memory.limit, memory.swap].map(Option::unwrap_or_default);
-        let alone = if limit > 0 && swap > limit {
-            swap - limit
-        } else {
-            swap.min(0)
-        };
-        let converted =
-            |weight: u64, new: fn(u64) -> u64| if weight == 0 { 0 } else { signed(new(weight)) };
-        [
-            converted(io, weight::of_blkio),
-            alone,
-            converted(shares, weight::of_shares),
-        ]
-    } else {
-        [signed(io), 0, signed(shares)]
-    };
     // Per second, in steps of ten milliseconds.
     let quota = match cpu.quota.unwrap_or(0) {
         quota @ 1.. => {
@@ -223,17 +206,13 @@ pub fn limits(
     } else {
         "TasksMax MemoryLimit - - BlockIOWeight CPUShares CPUQuotaPerSecUSec"
     };
-    let pids = all
-        .pids
-        .and_then(|pids| pids.limit)
-        .map_or(0, |it| it + i64::from(it == 0));
     let values = [
-        pids,
+        all.pids.as_ref().map_or(0, limits::tasks),
         memory.limit.unwrap_or(0),
-        swap,
+        swap.unwrap_or(0),
         memory.reservation.unwrap_or(0),
-        weight,
-        cpu_weight,
+        weight::of_io(all.block_io.and_then(|io| io.weight), mode),
+        weight::of_cpu(&cpu, mode),
         quota,
     ];
     for (name, value) in pieces(names.as_bytes(), b' ').zip(values) {
@@ -246,6 +225,10 @@ pub fn limits(
         unified(*pair, doc, &mut body);
     }
     unit.basic = body.len().ok_or(full)?;
+    // 0 is a value since version 240.
+    if v2 && swap == Some(0) {
+        body.number(b"MemorySwapMax", b't', 0);
+    }
     // Those of versions 242 and 244.
     if period != 0 {
         body.number(b"CPUQuotaPeriodUSec", b't', period.unsigned_abs());

@@ -43,10 +43,9 @@ fn written(mode: Mode, policy: Policy, memory: Option<i64>, json: &str) -> Resul
         pools,
         doc: json.as_bytes(),
         mode,
-        hierarchies: &rows,
         memory,
     };
-    make(subject, arena, &mut limits);
+    make(subject, &rows, arena, &mut limits);
     arena.result()?;
     let mut all = String::new();
     for entry in limits.entries() {

@@ -1,6 +1,34 @@
 //! Weights of cgroup v2 for those of v1.
 #![forbid(unsafe_code)]
 
+use super::signed;
+use crate::cgroup::Mode;
+use crate::config::Cpu;
+
+/// The weight of the CPU controller in its own interface; 0 leaves it as it is.
+#[inline(never)] // of files and of systemd's properties
+pub(in crate::plan) fn of_cpu(it: &Cpu, mode: Mode) -> i64 {
+    let shares = it.shares.unwrap_or(0);
+    // An idle cgroup has no weight, and refuses one.
+    if shares == 0 || it.idle.unwrap_or(0) != 0 {
+        return 0;
+    }
+    signed(match mode {
+        Mode::V2 => of_shares(shares),
+        Mode::V1 | Mode::None => shares,
+    })
+}
+
+/// As [`of_cpu`], of block devices; BFQ has that of v1 in both.
+#[inline(never)] // as above
+pub(in crate::plan) fn of_io(weight: Option<u16>, mode: Mode) -> i64 {
+    let weight = u64::from(weight.unwrap_or(0));
+    signed(match mode {
+        Mode::V2 if weight != 0 => of_blkio(weight),
+        _ => weight,
+    })
+}
+
 /// Bits behind the point of a logarithm.
 const FRACTION: u32 = 48;
 /// log2(10).
@@ -10,7 +38,7 @@ const ERROR: u64 = 1 << 4;
 
 /// CPU shares (2 to 262144, usually 1024) as a weight (1 to 10000, usually 100): the least integer that is not below
 /// `10^((l² + 125 l) / 612 − 7/34)` with `l = log2(shares)`, which maps both ends and the usual value onto each other.
-pub(in crate::plan) fn of_shares(shares: u64) -> u64 {
+fn of_shares(shares: u64) -> u64 {
     if shares <= 2 {
         return 1;
     }
@@ -35,7 +63,7 @@ pub(in crate::plan) fn of_shares(shares: u64) -> u64 {
 }
 
 /// blkio weight (10 to 1000) as io.weight (1 to 10000).
-pub(in crate::plan) fn of_blkio(weight: u64) -> u64 {
+fn of_blkio(weight: u64) -> u64 {
     1 + weight.saturating_sub(10) * 9999 / 990
 }
 

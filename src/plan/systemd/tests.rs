@@ -1,8 +1,9 @@
 //! Units, slices, masks and the properties of annotations.
 
-use super::{Named, name, variant};
+use super::{Named, Subject, limits, name, variant};
 use crate::cgroup::dbus::Body;
-use crate::config::Text;
+use crate::cgroup::{Mode, UnitPlan};
+use crate::config::{Pools, Text, read_resources};
 use crate::error::Rule;
 use crate::plan::arena::Arena;
 use std::sync::{Mutex, PoisonError};
@@ -140,4 +141,74 @@ fn seconds_become_microseconds() {
         value("TimeoutStopUSec", "uint64 5").unwrap()[..2],
         *b"\x01t"
     );
+}
+
+/// The value of a property of the resources, an unsigned number of 64 bits.
+fn property(json: &str, mode: Mode, had: Option<i64>, name: &str) -> Option<u64> {
+    static POOLS: Mutex<Pools> = Mutex::new(Pools::new());
+    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    pools.clear();
+    let resources = read_resources(json.as_bytes(), &mut pools).unwrap();
+    let subject = Subject {
+        resources: &resources,
+        pools: &pools,
+        doc: json.as_bytes(),
+        mode,
+        memory: had,
+    };
+    let mut unit = Box::new(UnitPlan::new());
+    limits(subject, &mut unit).unwrap();
+    let bytes = &unit.bytes[..unit.all];
+    // Behind the zeros of its length: not the end of another name.
+    let name = format!("\0{name}\0\x01t\0");
+    let at = bytes
+        .windows(name.len())
+        .position(|it| *it == *name.as_bytes())?;
+    let value = (at + name.len()).next_multiple_of(8);
+    Some(u64::from_le_bytes(*bytes[value..].first_chunk().unwrap()))
+}
+
+#[test]
+fn properties_are_what_the_files_are() {
+    let most = Some(u64::MAX);
+    for (json, name, v1, v2) in [
+        (r#"{"pids": {"limit": 0}}"#, "TasksMax", Some(1), Some(1)),
+        (r#"{"pids": {"limit": -1}}"#, "TasksMax", most, most),
+        (r#"{"pids": {"limit": 7}}"#, "TasksMax", Some(7), Some(7)),
+        (r#"{"memory": {"limit": 5}}"#, "MemoryMax", None, Some(5)),
+        (r#"{"memory": {"limit": 5}}"#, "MemoryLimit", Some(5), None),
+        (r#"{"cpu": {"shares": 1024}}"#, "CPUWeight", None, Some(100)),
+        (
+            r#"{"cpu": {"shares": 1024}}"#,
+            "CPUShares",
+            Some(1024),
+            None,
+        ),
+        (
+            r#"{"cpu": {"shares": 9, "idle": 1}}"#,
+            "CPUWeight",
+            None,
+            None,
+        ),
+        (r#"{"blockIO": {"weight": 10}}"#, "IOWeight", None, Some(1)),
+    ] {
+        let found = [Mode::V1, Mode::V2].map(|mode| property(json, mode, None, name));
+        assert_eq!(found, [v1, v2], "{name} of {json}");
+    }
+}
+
+#[test]
+fn swap_is_what_the_file_is() {
+    for (memory, had, want) in [
+        (r#"{"limit": 5, "swap": 9}"#, None, Some(4)),
+        (r#"{"limit": 5, "swap": 5}"#, None, Some(0)),
+        (r#"{"limit": 5, "swap": -1}"#, None, Some(u64::MAX)),
+        (r#"{"limit": -1}"#, None, Some(u64::MAX)),
+        (r#"{"limit": 5}"#, None, None),
+        (r#"{"swap": 9}"#, Some(6), Some(3)),
+    ] {
+        let json = format!("{{\"memory\": {memory}}}");
+        let found = property(&json, Mode::V2, had, "MemorySwapMax");
+        assert_eq!(found, want, "{memory}");
+    }
 }
