@@ -11,10 +11,9 @@ use crate::error::{At, Cause, Fault, Rule, Step};
 use crate::plan::hooks::Moment;
 use crate::run::{self, Hooks};
 use crate::state::{Status, Stored, boot, buffer};
+use crate::sys::sig::KILL;
 use crate::{cgroup, rdt};
 
-/// The number of SIGKILL.
-const KILL: u32 = 9;
 /// Seconds that a killed init may take to end.
 const PATIENCE: u16 = 10;
 

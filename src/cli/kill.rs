@@ -7,11 +7,11 @@ use super::state::{CGROUPS, open_root};
 use crate::cgroup;
 use crate::error::{At, Cause, Fault, Rule, Step};
 use crate::state::{Live, boot, buffer};
+use crate::sys::sig::KILL;
 
 /// Signals 1 to 31 by their place, and other names of some.
 static NAMES: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP \
                       TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS IOT CLD POLL";
-const KILL: u32 = 9;
 const TERM: u32 = 15;
 /// The kernel's first and last real-time signal.
 const RTMIN: u32 = 34;

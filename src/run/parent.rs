@@ -21,6 +21,7 @@ use crate::state::{self, Dir, Exit, Root};
 use crate::sys::args::Args;
 use crate::sys::memory::TakeOnce;
 use crate::sys::proc::{self, Ended, Fork};
+use crate::sys::sig::KILL;
 use crate::sys::{AsFd, OwnedFd, pidfd, sock};
 use crate::text::Digits;
 use crate::tty;
@@ -117,7 +118,8 @@ pub fn make(
         }
     };
     // Killed in the middle of execve, or soon after it: the exit status alone would not tell why.
-    if let (Ok(Ended::Killed(9)), Some((file, true))) = (&ended, limit)
+    if let (Ok(Ended::Killed(signal)), Some((file, true))) = (&ended, limit)
+        && u32::from(*signal) == KILL
         && cgroup::oom_kills(cgroups) > 0
     {
         warn(little(file));
@@ -305,9 +307,9 @@ pub(super) fn kill(init: Option<Init>, fault: Fault) -> Fault {
     let Some(init) = init else { return fault };
     let pid = init.number();
     let _ = match &init.fd {
-        Some(fd) => pidfd::send_signal(fd, 9),
+        Some(fd) => pidfd::send_signal(fd, KILL),
         // Our child, not yet waited for: the number is still its own.
-        None => pidfd::kill(pid, 9),
+        None => pidfd::kill(pid, KILL),
     };
     let silent =
         matches!(fault.cause(), Cause::Protocol(_, 0)) || fault.errno() == Some(Errno::PIPE);

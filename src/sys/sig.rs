@@ -13,6 +13,9 @@ use super::{AsRawFd, BorrowedFd, Errno, FromRawFd, OwnedFd, done, raw};
 /// Number of signals, 64 on every architecture but MIPS (man 7 signal).
 pub const LAST: i32 = 64;
 
+/// SIGKILL.
+pub const KILL: u32 = 9;
+
 /// SIGCHLD, but for MIPS and the like.
 pub const CHILD: i32 = 17;
 
