@@ -4,8 +4,8 @@
 #![forbid(unsafe_code)]
 
 use rustix::fs::{FileType, Gid, Mode, Uid, fchown, fstat};
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
+use super::protect;
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::proc::Proc;
 use crate::plan::Plan;
@@ -84,15 +84,9 @@ fn oom_score(plan: &Plan, procfs: &Proc) -> Result<(), Fault> {
     let Some(score) = plan.process.oom_score_adj else {
         return Ok(());
     };
-    // Of a process that is not dumpable the file is root's.
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        set_dumpable_behavior(DumpableBehavior::Dumpable).step(Step::Protect)?;
-    }
+    protect::show()?;
     let written = procfs.write(c"self/oom_score_adj", plan.arena.bytes(score));
-    if !root {
-        set_dumpable_behavior(DumpableBehavior::NotDumpable).step(Step::Protect)?;
-    }
+    protect::hide()?;
     written.step_at(Step::SetOomScore, At::Arena(score.at))
 }
 

@@ -5,11 +5,11 @@
 //! All other new namespaces are made after the user namespace, so that they belong to it.
 #![forbid(unsafe_code)]
 
-use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior};
+use rustix::process::Pid;
 
-use super::attributes;
 use super::init::{self, Inheritance};
 use super::wire::{Msg, Wire};
+use super::{attributes, protect};
 use crate::cgroup;
 use crate::error::{At, Cause, Context, Errno, Fault, Step};
 use crate::fs::proc::Proc;
@@ -64,12 +64,7 @@ fn as_root_of_users(i: &Inheritance<'_>) -> Result<(), Fault> {
     }
     let procfs = Proc::open()?;
     attributes::of_host(plan, &procfs)?;
-    // Of a process that is not dumpable all files in /proc are root's. Who is not root gets them for now; nobody but
-    // that user himself can trace us, and init will not be dumpable again.
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        set_dumpable_behavior(DumpableBehavior::Dumpable).step(Step::Protect)?;
-    }
+    protect::show()?;
     let mut joined = [false; 8];
     join(i, &mut joined, true)?;
     users(i)?;
@@ -77,7 +72,8 @@ fn as_root_of_users(i: &Inheritance<'_>) -> Result<(), Fault> {
     if plan.namespaces.new.has(NamespaceKind::Time) {
         time(plan, &procfs)?;
     }
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).step(Step::Protect)?;
+    // As root, too: entering the user namespace of somebody else sets what fs.suid_dumpable says.
+    protect::hide()?;
     become_root()
 }
 

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use rustix::fs::{CWD, OFlags};
-use rustix::process::DumpableBehavior;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::error::{At, Context, Errno, Fault, Place, Rule, Step};
 use crate::fs::{fdset, proc::Proc};
@@ -30,9 +30,22 @@ pub fn protect(args: Args, preserve: u32) -> Result<(), Fault> {
     fdset::cloexec_from(3 + preserve)?;
     // Where SIGCHLD is ignored children vanish unseen.
     sig::set_default(sig::CHILD).step(Step::Protect)?;
-    // No process of the container may trace us or look through /proc into us, also after it has joined us in a
-    // namespace (CVE-2016-9962); children of clone inherit it, execve of the program resets it.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step(Step::Protect)
+    hide()
+}
+
+/// No process of the container may trace us or look through /proc into us, also after it has joined us in a namespace
+/// (CVE-2016-9962). Children of clone inherit it, execve of the program resets it.
+pub(super) fn hide() -> Result<(), Fault> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).step(Step::Protect)
+}
+
+/// Until [`hide`] our own files in /proc are ours: of a process that is hidden they are root's. Nobody but the same user
+/// could trace us then.
+pub(super) fn show() -> Result<(), Fault> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    set_dumpable_behavior(DumpableBehavior::Dumpable).step(Step::Protect)
 }
 
 /// CVE-2019-5736: whatever runs where a container can see it is an inode that nobody can write to.
