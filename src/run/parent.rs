@@ -14,7 +14,6 @@ use super::{
 use crate::error::{At, Cause, Context, Errno, Fault, Rule, Step};
 use crate::fs;
 use crate::plan::Plan;
-use crate::plan::arena::Str;
 use crate::plan::hooks::Moment;
 use crate::plan::route::{Mappings, NamespaceKind, Route};
 use crate::state::{self, Dir, Exit, Root};
@@ -89,16 +88,11 @@ pub fn make(
         boot: [0; 36],
         config: 0,
     });
-    let limit = order.plan.cgroup.limits.memory(&order.plan.arena);
-    let little = |file: Str| Fault::rule(Step::SetLimit, Rule::LittleMemory, At::Arena(file.at));
+    let small = small_memory(order.plan);
     let ended = match (made, init, signals) {
-        (Ok((master, relay)), Some(init), Some(signals)) => {
+        (Ok(up), Some(init), Some(signals)) => {
             dir.unlock();
-            let hooks = &order.plan.hooks;
-            supervise::Watch::new(signals, relay).and_then(|watch| {
-                confine::confine(hooks.list(Moment::Poststop).is_empty())?;
-                supervise::until_end(&init, &watch, master, order.plan)
-            })
+            until_end(order.plan, &init, signals, up)
         }
         (Ok((_, Some(relay))), Some(init), None) => {
             dir.unlock();
@@ -111,47 +105,82 @@ pub fn make(
             let fault = kill(init, fault);
             // What the kernel kills or refuses for want of memory goes without a word of why.
             let starved = fault.errno() == Some(Errno::NOMEM) || cgroup::oom_kills(cgroups) > 0;
-            Err(match limit {
-                Some((file, _)) if starved => little(file),
+            Err(match small {
+                Some((small, _)) if starved => small,
                 _ => fault,
             })
         }
     };
     // Killed in the middle of execve, or soon after it: the exit status alone would not tell why.
-    if let (Ok(Ended::Killed(signal)), Some((file, true))) = (&ended, limit)
+    if let (Ok(Ended::Killed(signal)), Some((small, true))) = (&ended, small)
         && u32::from(*signal) == KILL
         && cgroup::oom_kills(cgroups) > 0
     {
-        warn(little(file));
+        warn(small);
     }
     if matches!(order.purpose, Purpose::Foreground { keep: true, .. })
         && let Ok(ended) = ended
     {
         return keep_exit(&dir, ended).map(|()| ended.code());
     }
-    let removed = match dir.lock() {
-        // A `delete` was faster.
-        Err(fault) if fault.cause() == Cause::Rule(Rule::NoContainer) => Ok(()),
-        Err(fault) => Err(fault),
-        Ok(()) => cgroup::remove(cgroups)
-            .and_then(|()| rdt::remove(&dir))
-            .and_then(|()| dir.discard())
-            .map(|()| hook::poststop(&Hooks::of(order.plan, Moment::Poststop, 0), warn)),
-    };
+    let removed = take_back(order.plan, dir, cgroups, warn);
     ended.and_then(|ended| removed.map(|()| ended.code()))
+}
+
+/// The fault of a limit of memory, where there is one, and whether it is too small for most programs.
+fn small_memory(plan: &Plan) -> Option<(Fault, bool)> {
+    let (file, small) = plan.cgroup.limits.memory(&plan.arena)?;
+    let at = At::Arena(file.at);
+    Some((Fault::rule(Step::SetLimit, Rule::LittleMemory, at), small))
+}
+
+/// The rest of a life in the foreground.
+fn until_end(
+    plan: &Plan,
+    init: &Init,
+    signals: supervise::Signals,
+    (master, relay): Up,
+) -> Result<Ended, Fault> {
+    let watch = supervise::Watch::new(signals, relay)?;
+    confine::confine(plan.hooks.list(Moment::Poststop).is_empty())?;
+    supervise::until_end(init, &watch, master, plan)
+}
+
+/// Leaves nothing of the container, in the order of `delete`.
+fn take_back(
+    plan: &Plan,
+    dir: Dir<'_>,
+    cgroups: &mut cgroup::Record,
+    warn: &mut dyn FnMut(Fault),
+) -> Result<(), Fault> {
+    if !lock(&dir)? {
+        return Ok(());
+    }
+    cgroup::remove(cgroups)?;
+    rdt::remove(&dir)?;
+    dir.discard()?;
+    hook::poststop(&Hooks::of(plan, Moment::Poststop, 0), warn);
+    Ok(())
 }
 
 /// For `wait`: we are the parent, and nobody else is told.
 fn keep_exit(dir: &Dir<'_>, ended: Ended) -> Result<(), Fault> {
-    match dir.lock() {
-        // A `delete` was faster.
-        Err(fault) if fault.cause() == Cause::Rule(Rule::NoContainer) => return Ok(()),
-        locked => locked?,
+    if !lock(dir)? {
+        return Ok(());
     }
     dir.keep_exit(&Exit {
         boot: state::boot(&mut [0; 36])?,
         status: ended.to_status(),
     })
+}
+
+/// Locks the directory again; false where a `delete` was faster.
+#[inline(never)] // two callers
+fn lock(dir: &Dir<'_>) -> Result<bool, Fault> {
+    match dir.lock() {
+        Err(fault) if fault.cause() == Cause::Rule(Rule::NoContainer) => Ok(false),
+        locked => locked.map(|()| true),
+    }
 }
 
 /// What init cannot do from inside: its network devices, and the hooks of the host.
@@ -178,49 +207,11 @@ fn serve(plan: &Plan, init: &Init, wire: &Wire, warn: &mut dyn FnMut(Fault)) -> 
 ///
 /// A fault; the first process may live, as `birth` tells.
 pub fn bring_up(birth: &mut Birth<'_>) -> Result<Up, Fault> {
-    // The v2 cgroup is there before the clone, so that init is born in it. Then init makes its
-    // network namespace while we make its v1 cgroups.
-    let born_in = birth.begin()?;
     let plan = birth.order.plan;
-    let start = match birth.order.purpose {
-        Purpose::Create => Some(listen(birth.dir)?),
-        _ => None,
+    let wire = born(birth)?;
+    let Some(init) = birth.init.as_ref() else {
+        return Err(Fault::rule(Step::Clone, Rule::Never, At::Nothing));
     };
-    let (wire, theirs) = Wire::pair()?;
-    let inherited = Inheritance {
-        args: birth.order.args,
-        plan,
-        wire: theirs,
-        joins: birth.joins,
-        start,
-        console: birth.order.caller.take_console(),
-        preserve: birth.order.preserve_fds,
-        in_cgroup: false,
-        procfs: None,
-        notify: None,
-    };
-    // Where users are mapped, it enters them while it has the rights of the host; a unit of systemd wants its number.
-    let users = plan.namespaces.own(NamespaceKind::User);
-    let unit = plan.cgroup.unit.kind;
-    let early = users && unit == cgroup::Unit::None;
-    if early {
-        cgroup::finish(&plan.cgroup, &plan.arena, birth.cgroups, None, birth.warn)?;
-    }
-    let born = clone(plan, birth.dir, inherited, born_in.as_ref(), &wire)?;
-    let pid = born.pid;
-    let init = birth.init.insert(born);
-    birth.order.caller.send_pidfd(init, b"standard")?;
-    if !early {
-        let pid = Some(pid);
-        cgroup::finish(&plan.cgroup, &plan.arena, birth.cgroups, pid, birth.warn)?;
-    }
-    if users && !early {
-        // Into the scope systemd has put it.
-        let there = unit == cgroup::Unit::Scope;
-        let number = Digits::new(init.number().into());
-        cgroup::enter(&plan.cgroup, there, number.text())?;
-    }
-    rdt::enter(&plan.rdt, &plan.arena, birth.dir, init.number())?;
     wire.send(Msg::Enter, None)?;
     serve(plan, init, &wire, birth.warn)?;
     let master = match birth.terminal {
@@ -251,6 +242,54 @@ pub fn bring_up(birth: &mut Birth<'_>) -> Result<Up, Fault> {
     }
     birth.write_pid()?;
     Ok((master, relay))
+}
+
+/// Clones init, and sees to it that it is in all its cgroups before it goes on.
+fn born(birth: &mut Birth<'_>) -> Result<Wire, Fault> {
+    // The v2 cgroup is there before the clone, so that init is born in it. Then init makes its network namespace while
+    // we make its v1 cgroups.
+    let born_in = birth.begin()?;
+    let plan = birth.order.plan;
+    let start = match birth.order.purpose {
+        Purpose::Create => Some(listen(birth.dir)?),
+        _ => None,
+    };
+    let (wire, theirs) = Wire::pair()?;
+    let inherited = Inheritance {
+        args: birth.order.args,
+        plan,
+        wire: theirs,
+        joins: birth.joins,
+        start,
+        console: birth.order.caller.take_console(),
+        preserve: birth.order.preserve_fds,
+        in_cgroup: false,
+        procfs: None,
+        notify: None,
+    };
+    // Where users are mapped, it enters them while it has the rights of the host; a unit of systemd wants its number.
+    let users = plan.namespaces.own(NamespaceKind::User);
+    let unit = plan.cgroup.unit.kind;
+    let early = users && unit == cgroup::Unit::None;
+    if early {
+        cgroup::finish(&plan.cgroup, &plan.arena, birth.cgroups, None, birth.warn)?;
+    }
+    let init = clone(plan, birth.dir, inherited, born_in.as_ref(), &wire)?;
+    let pid = init.pid;
+    let init = birth.init.insert(init);
+    birth.order.caller.send_pidfd(init, b"standard")?;
+    if !early {
+        let pid = Some(pid);
+        cgroup::finish(&plan.cgroup, &plan.arena, birth.cgroups, pid, birth.warn)?;
+    }
+    if users && !early {
+        // Into the scope systemd has put it.
+        let there = unit == cgroup::Unit::Scope;
+        let number = Digits::new(init.number().into());
+        cgroup::enter(&plan.cgroup, there, number.text())?;
+    }
+    rdt::enter(&plan.rdt, &plan.arena, birth.dir, init.number())?;
+    Ok(wire)
 }
 
 /// The start socket. Its path would be too long for a socket address, so it is bound from inside its directory.
