@@ -553,18 +553,18 @@ fn volume(t: &T, canary: &Path, inner: &str) -> (PathBuf, Swap) {
     (vol, swap)
 }
 
-fn rounds(t: &T, canary: &Canary, mut bundle: impl FnMut() -> Option<String>, swap: &Swap) {
-    let _ = t;
-    let (mut good, mut bad) = (0, 0);
-    for _ in 0..ROUNDS {
-        match bundle() {
-            None => good += 1,
-            Some(_) => bad += 1,
-        }
-        canary.intact();
-    }
+/// Many of them while the swap goes on; `created` makes one, and tells whether that went well.
+fn rounds(canary: &Canary, swap: &Swap, mut created: impl FnMut() -> bool) {
+    let good = (0..ROUNDS)
+        .filter(|_| {
+            let created = created();
+            canary.intact();
+            created
+        })
+        .count();
     println!(
-        "# {good} created, {bad} refused, {} exchanges",
+        "# {good} created, {} refused, {} exchanges",
+        ROUNDS - good,
         swap.rounds()
     );
     assert!(swap.rounds() > 100);
@@ -589,15 +589,9 @@ fn swapped_destination(t: &T) {
             &["bind"],
         );
     }
-    rounds(
-        t,
-        &canary,
-        || {
-            let (created, text) = attempt(t, &bundle, |pid| no_canary(pid, &canary));
-            (!created).then_some(text)
-        },
-        &swap,
-    );
+    rounds(&canary, &swap, || {
+        attempt(t, &bundle, |pid| no_canary(pid, &canary)).0
+    });
 }
 
 /// CVE-2024-45310.
@@ -608,28 +602,23 @@ fn swapped_parent_of_new_directories(t: &T) {
     let file = t.path("file");
     fs::write(&file, "").unwrap();
     let mut round = 0;
-    rounds(
-        t,
-        &canary,
-        || {
-            round += 1;
-            let bundle = t
-                .bundle()
-                .probe(&["exit"])
-                .mount("/vol", "bind", &vol.to_string_lossy(), &["rbind"])
-                .mount(&format!("/vol/a/n{round}/1/2/3/4/5"), "tmpfs", "tmpfs", &[])
-                .mount(
-                    &format!("/vol/a/f{round}/1/2/file"),
-                    "bind",
-                    &file.to_string_lossy(),
-                    &["bind"],
-                );
-            let (created, text) = attempt(t, &bundle, |pid| no_canary(pid, &canary));
-            fs::remove_dir_all(&bundle.dir).unwrap();
-            (!created).then_some(text)
-        },
-        &swap,
-    );
+    rounds(&canary, &swap, || {
+        round += 1;
+        let bundle = t
+            .bundle()
+            .probe(&["exit"])
+            .mount("/vol", "bind", &vol.to_string_lossy(), &["rbind"])
+            .mount(&format!("/vol/a/n{round}/1/2/3/4/5"), "tmpfs", "tmpfs", &[])
+            .mount(
+                &format!("/vol/a/f{round}/1/2/file"),
+                "bind",
+                &file.to_string_lossy(),
+                &["bind"],
+            );
+        let (created, _) = attempt(t, &bundle, |pid| no_canary(pid, &canary));
+        fs::remove_dir_all(&bundle.dir).unwrap();
+        created
+    });
 }
 
 /// CVE-2019-19921 with two containers that share a volume.
@@ -644,23 +633,18 @@ fn swapped_proc(t: &T) {
     let rootfs = bundle.rootfs();
     symlink(canary.path("d"), rootfs.join("proc2")).unwrap();
     let swap = Swap::new(rootfs.join("proc"), rootfs.join("proc2"));
-    rounds(
-        t,
-        &canary,
-        || {
-            let (created, text) = attempt(t, &bundle, |pid| {
-                no_canary(pid, &canary);
-                let mounts = witness::mountinfo(pid).unwrap();
-                let masked = mounts.iter().any(|m| m.target.ends_with("/version"));
-                let sys = mounts
-                    .iter()
-                    .any(|m| m.target.ends_with("/sys") && m.has("ro"));
-                assert!(masked && sys, "created without its masks: {mounts:#?}");
-            });
-            (!created).then_some(text)
-        },
-        &swap,
-    );
+    rounds(&canary, &swap, || {
+        let (created, _) = attempt(t, &bundle, |pid| {
+            no_canary(pid, &canary);
+            let mounts = witness::mountinfo(pid).unwrap();
+            let masked = mounts.iter().any(|m| m.target.ends_with("/version"));
+            let sys = mounts
+                .iter()
+                .any(|m| m.target.ends_with("/sys") && m.has("ro"));
+            assert!(masked && sys, "created without its masks: {mounts:#?}");
+        });
+        created
+    });
 }
 
 /// GHSA-3q8j-pf29-vwv8.
@@ -673,15 +657,9 @@ fn swapped_readonly_path(t: &T) {
         .probe(&["exit"])
         .mount("/vol", "bind", &vol.to_string_lossy(), &["rbind"])
         .edit(|c| c["linux"]["readonlyPaths"] = json!(["/vol/a", "/vol/a/sub"]));
-    rounds(
-        t,
-        &canary,
-        || {
-            let (created, text) = attempt(t, &bundle, |pid| no_canary(pid, &canary));
-            (!created).then_some(text)
-        },
-        &swap,
-    );
+    rounds(&canary, &swap, || {
+        attempt(t, &bundle, |pid| no_canary(pid, &canary)).0
+    });
 }
 
 /// CVE-2025-31133, CVE-2025-52565: a shared /dev whose entries are exchanged.
@@ -702,20 +680,15 @@ fn swapped_dev_and_masks(t: &T) {
                 json!({"destination": "/dev", "type": "bind", "source": dev, "options": ["rbind"]});
             c["linux"]["maskedPaths"] = json!(["/proc/version", "/proc/keys"]);
         });
-    rounds(
-        t,
-        &canary,
-        || {
-            let (created, text) = attempt(t, &bundle, |pid| {
-                for mount in witness::mountinfo(pid).unwrap() {
-                    assert!(!mount.root.contains("core_pattern"), "{mount:?}");
-                }
-            });
-            assert_eq!(fs::read("/proc/sys/kernel/core_pattern").unwrap(), pattern);
-            (!created).then_some(text)
-        },
-        &swap,
-    );
+    rounds(&canary, &swap, || {
+        let (created, _) = attempt(t, &bundle, |pid| {
+            for mount in witness::mountinfo(pid).unwrap() {
+                assert!(!mount.root.contains("core_pattern"), "{mount:?}");
+            }
+        });
+        assert_eq!(fs::read("/proc/sys/kernel/core_pattern").unwrap(), pattern);
+        created
+    });
 }
 
 /// CVE-2026-87766: no name of the root reaches the old one while it is being built.
