@@ -111,7 +111,6 @@ const LIMITS: &[(&str, usize, &str)] = &[
     // Annotations are part of it; Kubernetes alone allows 256 KiB of them, and some engines store them twice.
     ("STATE_BYTES", 1 << 20, "bytes of a state file"),
     ("CRIU_BYTES", 131_072, "bytes of a request to criu"),
-    ("CLI_WORDS", 4_096, "words of a command line"),
 ];
 
 fn main() {

@@ -183,11 +183,11 @@ impl Bus {
         let (head, rest) = buffer.split_at_mut(HEAD);
         let mut body = Body::new(rest, 0);
         fill(&mut body);
-        let body = body.len();
+        let body = body.used();
         let mut message = Body::new(head, 0);
         let words = (object, member, signature);
         dbus::call(&mut message, words, self.serial, body.unwrap_or(0));
-        let head = message.len();
+        let head = message.used();
         let mut answered = match (head, body) {
             (Some(head), Some(body)) => {
                 let sent = write_whole(&self.socket, buffer.get(..head).unwrap_or_default());

@@ -29,14 +29,8 @@ impl<'b> Body<'b> {
 
     /// The number of bytes; `None` when they did not fit.
     #[must_use]
-    pub fn len(&self) -> Option<usize> {
+    pub fn used(&self) -> Option<usize> {
         (!self.full).then_some(self.len)
-    }
-
-    /// Whether there is nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// Adds bytes as they are.
@@ -308,7 +302,7 @@ mod tests {
         let array = body.open(1);
         body.put(b"xyz");
         body.close(array);
-        let len = body.len().unwrap();
+        let len = body.used().unwrap();
         assert_eq!(
             &buffer[..len],
             b"\x02\0\0\0ab\0\0\x01\0\0\0N\0\x01t\0\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x03\0\0\0xyz"
@@ -317,7 +311,7 @@ mod tests {
         for (kind, number) in [(b'y', 1), (b'n', 2), (b'b', 1), (b'x', u64::MAX)] {
             body.integer(kind, number);
         }
-        let len = body.len().unwrap();
+        let len = body.used().unwrap();
         assert_eq!(
             &buffer[..len],
             b"\x01\0\x02\0\x01\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"
@@ -329,11 +323,11 @@ mod tests {
         let mut buffer = [0; 8];
         let mut body = Body::new(&mut buffer, 0);
         body.string(b"abc");
-        assert_eq!(body.len(), Some(8));
+        assert_eq!(body.used(), Some(8));
         body.align(8);
         body.put(b"x");
         body.align(4);
-        assert_eq!(body.len(), None);
+        assert_eq!(body.used(), None);
     }
 
     /// The bytes of the specification's example of a call, less what nobody needs.
@@ -344,7 +338,7 @@ mod tests {
         let object: [&[u8]; 3] = [b"org.x", b"/org/x", b"org.x.M"];
         let words = (object, &b"Go"[..], &b"s"[..]);
         call(&mut message, words, 7, 6);
-        let len = message.len().unwrap();
+        let len = message.used().unwrap();
         assert_eq!(&buffer[..16], b"l\x01\0\x01\x06\0\0\0\x07\0\0\0\x47\0\0\0");
         assert_eq!(len % 8, 0);
         // The last field ends where the array says.
@@ -374,7 +368,7 @@ mod tests {
         message.signature(b"s");
         message.string(b"a.Error");
         message.close(fields);
-        let len = message.len().unwrap();
+        let len = message.used().unwrap();
         let want = Head {
             kind: 3,
             reply: 9,

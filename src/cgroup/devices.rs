@@ -272,11 +272,6 @@ impl Program {
         &self.words
     }
 
-    /// Forgets the program.
-    pub fn clear(&mut self) {
-        self.words.clear();
-    }
-
     /// Compiles a list of at most [`RULES`] rules; `None` when there are more.
     pub fn compile(&mut self, rules: &[Rule]) -> Option<()> {
         self.words.clear();

@@ -37,7 +37,7 @@ pub use types::{
     HugepageLimit, IdMapping, IntelRdt, IoPriority, Linux, List, Memory, MemoryPolicy, Mount,
     Namespace, NetDevice, NetPriority, Network, Pair, Personality, Pids, Process, Rdma, Resources,
     Rlimit, Root, Scheduler, Seccomp, SeccompArg, SeccompRule, Text, ThrottleDevice, TimeOffset,
-    TimeOffsets, User, WeightDevice, place,
+    TimeOffsets, User, WeightDevice,
 };
 
 pub use walk::{find, locate, path, snippet, value};

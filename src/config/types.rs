@@ -12,7 +12,6 @@ pub use super::linux::{
 };
 use super::names::{DeviceKind, NamespaceKind};
 pub use super::text::Text;
-use crate::error::At;
 
 /// A range of one of the pools.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -333,10 +332,4 @@ pub struct Device {
     pub uid: u32,
     /// Group; not 4294967295.
     pub gid: u32,
-}
-
-/// Where the value at this offset is, for a [`crate::error::Fault`].
-#[must_use]
-pub fn place(at: u32) -> At {
-    At::Byte(at)
 }

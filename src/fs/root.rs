@@ -8,7 +8,7 @@
 
 use core::ffi::CStr;
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::proc::Proc;
 use super::text::Text;
@@ -99,17 +99,10 @@ impl<'a> Root<'a> {
     ///
     /// As [`Root::follow`]; ENOTDIR when something else is in the way.
     pub fn make_directory(&self, path: &CStr, mode: u32) -> Result<(OwnedFd, bool), Errno> {
-        self.make(path, Leaf::Directory, mode)
-    }
-
-    /// Makes an empty file and its parent directories (mode 0755), links followed inside the root. What is there
-    /// already, of whatever type, is returned as it is. True when it was made.
-    ///
-    /// # Errors
-    ///
-    /// As [`Root::make_directory`].
-    pub fn make_file(&self, path: &CStr, mode: u32) -> Result<(OwnedFd, bool), Errno> {
-        self.make(path, Leaf::File, mode)
+        match self.follow(path) {
+            Err(Errno::NOENT) => Ok((self.make_missing(path, Leaf::Directory, mode)?.0, true)),
+            answer => Ok((answer?, false)),
+        }
     }
 
     /// The directory that holds the last component, made if missing, and the name of that component.
@@ -127,19 +120,6 @@ impl<'a> Root<'a> {
         }
         let (fd, _) = self.make_directory(buffer.cut(cut).path(), 0o755)?;
         Ok((fd, name))
-    }
-
-    /// Removes a file or link, not what it points to.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    pub fn remove(&self, path: &CStr) -> Result<(), Errno> {
-        let mut buffer = Text::new();
-        buffer.push(path.to_bytes())?;
-        let cut = buffer.last_slash(buffer.len).ok_or(Errno::INVAL)?;
-        let parent = self.follow(buffer.cut(cut).path())?;
-        rustix::fs::unlinkat(&parent, name_of(path), AtFlags::empty())
     }
 
     fn resolve(&self, path: &CStr, links: Links, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -160,13 +140,6 @@ impl<'a> Root<'a> {
             }
         }
         Err(Errno::AGAIN)
-    }
-
-    fn make(&self, path: &CStr, leaf: Leaf, mode: u32) -> Result<(OwnedFd, bool), Errno> {
-        match self.follow(path) {
-            Err(Errno::NOENT) => Ok((self.make_missing(path, leaf, mode)?.0, true)),
-            answer => Ok((answer?, false)),
-        }
     }
 
     /// Makes what a look-up just did not find, with its parent directories; dangling links are followed inside the root.

@@ -162,7 +162,7 @@ pub(super) fn properties(
         annotation([pair.key, pair.value], source.doc, &mut body)?;
     }
     let full = Fault::limit(Step::PlanCgroup, Limit::UNIT_BYTES, At::Nothing);
-    unit.basic = body.len().ok_or(full)?;
+    unit.basic = body.used().ok_or(full)?;
     unit.all = unit.basic;
     match subject {
         Some(subject) => limits(subject, unit),
@@ -224,7 +224,7 @@ pub fn limits(subject: Subject<'_>, unit: &mut UnitPlan) -> Result<(), Fault> {
     for pair in all.unified.of(&pools.unified) {
         unified(*pair, doc, &mut body);
     }
-    unit.basic = body.len().ok_or(full)?;
+    unit.basic = body.used().ok_or(full)?;
     // 0 is a value since version 240.
     if v2 && swap == Some(0) {
         body.number(b"MemorySwapMax", b't', 0);
@@ -241,7 +241,7 @@ pub fn limits(subject: Subject<'_>, unit: &mut UnitPlan) -> Result<(), Fault> {
             mask(name, list, doc, &mut body);
         }
     }
-    unit.all = body.len().ok_or(full)?;
+    unit.all = body.used().ok_or(full)?;
     Ok(())
 }
 

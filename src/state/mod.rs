@@ -27,4 +27,4 @@ pub use dir::{Dir, START_SOCKET, Status};
 pub use owner::user_name;
 pub use process::{Live, boot, lives};
 pub use record::{Exit, Identity, Record, Stored};
-pub use root::{Root, buffer, check_id, checked, is_rootless};
+pub use root::{Root, buffer, checked, is_rootless};

@@ -37,7 +37,7 @@ pub struct Root {
 }
 
 /// Checks the form of a container's name.
-pub fn check_id(id: &[u8]) -> Result<(), Rule> {
+fn check_id(id: &[u8]) -> Result<(), Rule> {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(byte);
     if id.is_empty() || id == b"." || id == b".." || id.len() > ID_BYTES || !id.iter().all(allowed)
     {

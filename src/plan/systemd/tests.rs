@@ -79,7 +79,7 @@ fn value(name: &str, text: &str) -> Option<std::vec::Vec<u8>> {
     let mut buffer = [0; 256];
     let mut body = Body::new(&mut buffer, 0);
     variant::property(name.as_bytes(), text.as_bytes(), &mut body)?;
-    let len = body.len()?;
+    let len = body.used()?;
     Some(buffer[4 + name.len() + 1..len].to_vec())
 }
 
@@ -133,7 +133,7 @@ fn seconds_become_microseconds() {
     let mut buffer = [0; 64];
     let mut body = Body::new(&mut buffer, 0);
     variant::property(b"TimeoutStopSec", b"int32 5", &mut body).unwrap();
-    let len = body.len().unwrap();
+    let len = body.used().unwrap();
     assert_eq!(&buffer[4..20], b"TimeoutStopUSec\0");
     assert_eq!(&buffer[len - 8..len], &5_000_000_u64.to_le_bytes());
     assert!(value("TimeoutStopSec", "'5'").is_none());
