@@ -168,6 +168,7 @@ fn clone(order: &mut ExecOrder, wire: Wire) -> Result<Init, Fault> {
                 joins: &mut Joins::new(),
                 start: None,
                 console: order.caller.take_console(),
+                shown: !rustix::process::geteuid().is_root(),
                 preserve: order.preserve_fds,
                 in_cgroup: born,
                 procfs: None,

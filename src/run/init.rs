@@ -13,7 +13,7 @@ use super::label;
 use super::last::{self, Numbers, own_pid};
 use super::lookup;
 use super::wire::{Msg, Wire};
-use super::{notify, source};
+use super::{notify, protect, source};
 use crate::error::{At, Context, Errno, Fault, Rule, Step};
 use crate::fs::fdset::{self, Kept, Left};
 use crate::fs::proc::Proc;
@@ -46,6 +46,8 @@ pub(super) struct Inheritance<'j> {
     pub(super) start: Option<OwnedFd>,
     /// Where the terminal's master goes instead of to the parent.
     pub(super) console: Option<OwnedFd>,
+    /// The caller has no right to trace what hides from it: see [`protect::show_for_good`].
+    pub(super) shown: bool,
     /// Descriptors from 3 on that the program keeps.
     pub(super) preserve: u32,
     /// Born in the container's cgroup.
@@ -66,7 +68,13 @@ pub(super) fn run(
     mut inherited: Inheritance<'_>,
     build: fn(&mut Inheritance<'_>) -> Result<Built, Fault>,
 ) -> ! {
-    let (found, path, sets) = match build(&mut inherited) {
+    let built = build(&mut inherited).and_then(|built| {
+        if inherited.shown {
+            protect::show_for_good()?;
+        }
+        Ok(built)
+    });
+    let (found, path, sets) = match built {
         Ok(built) => built,
         Err(fault) => last::tell(&inherited.wire, fault),
     };

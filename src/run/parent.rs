@@ -262,6 +262,7 @@ fn born(birth: &mut Birth<'_>) -> Result<Wire, Fault> {
         joins: birth.joins,
         start,
         console: birth.order.caller.take_console(),
+        shown: !rustix::process::geteuid().is_root(),
         preserve: birth.order.preserve_fds,
         in_cgroup: false,
         procfs: None,
