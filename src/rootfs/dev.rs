@@ -35,9 +35,9 @@ pub(super) fn device(rootfs: &mut Rootfs<'_>, op: &Device, path: &CStr) -> Resul
         // The umask is 0, so that the mode is right; the owner is root.
         Ok(()) if op.uid | op.gid == 0 => Ok(()),
         Ok(()) => chown(dir, name, op).step(Step::MakeDevice),
-        Err(Errno::EXIST) => existing(dir, name, op),
+        Err(Errno::EXIST) if is_there(dir, name, op)? => Ok(()),
         // Without CAP_MKNOD, or where the file system does not let us: the host's node is bound there.
-        Err(Errno::PERM) if kind != FileType::Fifo => borrow(dir, name, op, path),
+        Err(Errno::EXIST | Errno::PERM) if kind != FileType::Fifo => borrow(dir, name, op, path),
         Err(errno) => Err(errno).step(Step::MakeDevice),
     }
 }
@@ -62,11 +62,15 @@ fn is(fd: &OwnedFd, op: &Device) -> Result<bool, Errno> {
     Ok(FileType::from_raw_mode(about.st_mode) == kind && same)
 }
 
-/// Checks what is there. Its mode and owner stay: it may be the host's own node, bound there.
-fn existing(dir: BorrowedFd<'_>, name: &CStr, op: &Device) -> Result<(), Fault> {
+/// Whether what is there is the device, whose mode and owner stay: it may be the host's own node, bound there. An empty
+/// file may be what [`borrow`] has left of an earlier container.
+fn is_there(dir: BorrowedFd<'_>, name: &CStr, op: &Device) -> Result<bool, Fault> {
     let node = path::openat(dir, name, ITSELF).step(Step::MakeDevice)?;
-    if is(&node, op).step(Step::MakeDevice)? {
-        Ok(())
+    let same = is(&node, op).step(Step::MakeDevice)?;
+    let about = rustix::fs::fstat(&node).step(Step::MakeDevice)?;
+    let regular = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
+    if same || regular && about.st_size == 0 {
+        Ok(same)
     } else {
         Err(differs())
     }
