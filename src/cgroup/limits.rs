@@ -70,6 +70,9 @@ pub enum Entry {
 pub struct Limits {
     /// What happens when one cannot be applied.
     pub policy: Policy,
+    /// Init is not cloned by the runtime itself, so that for a moment there is one process more, which must not be
+    /// counted: the number of processes is limited [later](super::limit_processes).
+    pub apart: bool,
     list: Vec<Entry, CGROUP_LIMITS>,
 }
 
@@ -85,6 +88,7 @@ impl Limits {
     pub const fn new() -> Self {
         Self {
             policy: Policy::Strict,
+            apart: false,
             list: Vec::new(),
         }
     }
@@ -165,7 +169,7 @@ impl Limits {
         }
     }
 
-    /// Writes what belongs to hierarchy `n`, whose row and directory these are.
+    /// Writes what belongs to hierarchy `n`, whose row and directory these are; with `later` only what was left for then.
     ///
     /// # Errors
     ///
@@ -176,14 +180,18 @@ impl Limits {
         n: usize,
         row: &Hierarchy<'_>,
         dir: BorrowedFd<'_>,
+        later: bool,
         warn: &mut dyn FnMut(Fault),
     ) -> Result<(), Fault> {
         let writer = Writer { arena, row, dir };
+        let left = |value: &Value| self.apart && arena.bytes(value.file).starts_with(b"pids.");
         // Those that wait for the next one; there are never more than two of a kind.
         let mut waiting = Vec::<&Value, 4>::new();
         let mut skip = false;
         let ours = self.entries().iter().filter_map(|entry| match entry {
-            Entry::Value(value) if usize::from(value.row) == n => Some(value),
+            Entry::Value(value) if usize::from(value.row) == n && left(value) == later => {
+                Some(value)
+            }
             _ => None,
         });
         for value in ours.map(Some).chain([None]) {

@@ -33,7 +33,7 @@ pub use freeze::{freeze, freezer, frozen};
 pub use hierarchies::{Hierarchies, Hierarchy, Kinds};
 pub use join::{aim, charge, join, place, place_of};
 pub use limits::Policy;
-pub use prepare::{begin, change, enter, finish, memory_limit};
+pub use prepare::{begin, change, enter, finish, limit_processes, memory_limit};
 pub use remove::{kill, processes, remove, signal};
 pub use stat::{OomWatch, oom_kills, read};
 pub use systemd::{Unit, UnitPlan};

@@ -109,10 +109,37 @@ pub fn change(
     if record.unit != Unit::None {
         systemd::change(plan, record)?;
     }
+    apply(plan, arena, false, warn)
+}
+
+/// Limits the number of processes where that had to wait until init is alone.
+///
+/// # Errors
+///
+/// As [`begin`].
+pub fn limit_processes(
+    plan: &CgroupPlan,
+    arena: &Arena,
+    warn: &mut dyn FnMut(Fault),
+) -> Result<(), Fault> {
+    if plan.limits.apart {
+        apply(plan, arena, true, warn)?;
+    }
+    Ok(())
+}
+
+#[inline(never)] // two callers
+fn apply(
+    plan: &CgroupPlan,
+    arena: &Arena,
+    later: bool,
+    warn: &mut dyn FnMut(Fault),
+) -> Result<(), Fault> {
     for (n, row) in plan.hierarchies.iter().enumerate() {
         if plan.limits.has(n) {
             let dir = io::open_dir(row.dir).step(Step::FindContainer)?;
-            plan.limits.apply(arena, n, &row, dir.as_fd(), warn)?;
+            plan.limits
+                .apply(arena, n, &row, dir.as_fd(), later, warn)?;
         }
     }
     Ok(())
@@ -250,7 +277,7 @@ fn make(
         fill_cpusets(row, made).step(Step::SetCpuset)?;
     }
     if let Some(dir) = dir.as_ref().filter(|_| limits) {
-        plan.limits.apply(arena, n, row, dir.as_fd(), warn)?;
+        plan.limits.apply(arena, n, row, dir.as_fd(), false, warn)?;
     }
     let inode = io::inode_at(row.dir).step(Step::MakeCgroup)?;
     record.hierarchies.mark(n, made, inode);

@@ -115,6 +115,7 @@ fn fill(
         &mut draft.plan.cgroup,
     )?;
     draft.plan.cgroup.owner = owner(draft);
+    draft.plan.cgroup.limits.apart = draft.plan.namespaces.route != route::Route::Direct;
     mounts::make(draft)?;
     process::make(draft, Extra::NONE, seen)?;
     if let Some(list) = &config.hooks {

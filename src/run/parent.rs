@@ -289,6 +289,7 @@ fn born(birth: &mut Birth<'_>) -> Result<Wire, Fault> {
         let number = Digits::new(init.number().into());
         cgroup::enter(&plan.cgroup, there, number.text())?;
     }
+    cgroup::limit_processes(&plan.cgroup, &plan.arena, birth.warn)?;
     rdt::enter(&plan.rdt, &plan.arena, birth.dir, init.number())?;
     Ok(wire)
 }
