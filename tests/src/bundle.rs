@@ -138,7 +138,8 @@ impl<'t> Bundle<'t> {
 
     /// Writes config.json.
     pub fn write(&self) -> &Self {
-        let text = serde_json::to_string_pretty(&self.config).expect("a JSON value");
+        let config = self.t.caller.config(&self.config);
+        let text = serde_json::to_string_pretty(&config).expect("a JSON value");
         // Replaced in one step: parallel calls read it meanwhile.
         let fresh = self.dir.join(format!("config.{}", self.t.next()));
         fs::write(&fresh, &text).expect("tmpfs");

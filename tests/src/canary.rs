@@ -55,6 +55,7 @@ impl Canary {
         }
         kernel::mknod(dir.join("null"), libc::S_IFCHR | 0o640, 1, 3).expect("mknod");
         kernel::chown(dir.join("null"), 1234, 4321).expect("chown");
+        t.caller.own(&dir);
         let mut map = BTreeMap::new();
         manifest(&dir, &mut map);
         Self { dir, manifest: map }

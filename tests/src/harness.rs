@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use crate::caller::{Caller, Delegated};
 use crate::case::{Case, Outcome, Skip};
-use crate::facts::Facts;
 use crate::facts::patience;
+use crate::facts::{Cgroup, Facts};
 use crate::runtime::Cmd;
 use crate::{cases, kernel, shim, witness};
 
@@ -33,6 +35,8 @@ pub struct T {
     pub tag: String,
     /// Filter for the calls of ocilet, if old kernels are imitated.
     pub filter: Option<shim::Filter>,
+    /// Who calls it.
+    pub caller: Arc<Caller>,
     count: Cell<u32>,
 }
 
@@ -63,7 +67,9 @@ impl T {
 
     /// `ocilet ARGS…` without `--root`.
     pub fn bare(&self, args: &[&str]) -> Cmd {
-        Cmd::new(self, &self.ocilet, args).filtered(self.filter.clone())
+        Cmd::new(self, &self.ocilet, args)
+            .filtered(self.filter.clone())
+            .called(self)
     }
 
     /// Another program, with the same deadlines and capturing.
@@ -142,7 +148,7 @@ pub fn main(args: &[String]) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn set_up(ocilet: &Path) -> std::io::Result<T> {
+fn set_up(ocilet: &Path) -> std::io::Result<(T, Option<Delegated>)> {
     let flags = libc::MS_REC | libc::MS_PRIVATE;
     // SAFETY: plain numbers.
     unsafe {
@@ -158,6 +164,7 @@ fn set_up(ocilet: &Path) -> std::io::Result<T> {
     fs::create_dir_all(PLACE)?;
     kernel::mount("ocilet-tests", PLACE, "tmpfs", 0, "mode=0755")?;
     let dir = PathBuf::from(PLACE);
+    let caller = Caller::of_this_run(&dir)?;
     let root = dir.join("run");
     fs::create_dir(&root)?;
     // SAFETY: no memory is passed.
@@ -167,17 +174,24 @@ fn set_up(ocilet: &Path) -> std::io::Result<T> {
     for path in witness::cgroups(&format!("{tag}-")) {
         remove_cgroup(&path);
     }
-    Ok(T {
+    let facts = Facts::ask();
+    let delegated = match facts.cgroup {
+        Cgroup::V2 => caller.delegate(&tag)?,
+        _ => None,
+    };
+    let t = T {
+        ocilet: caller.binary(ocilet, &dir)?,
         dir,
-        ocilet: ocilet.to_owned(),
         root,
-        facts: Facts::ask(),
+        facts,
         tag,
         filter: std::env::var("OCILET_TESTS_SHIM")
             .ok()
             .map(|profile| shim::profile(&profile).expect("a known profile")),
+        caller: Arc::new(caller),
         count: Cell::new(0),
-    })
+    };
+    Ok((t, delegated))
 }
 
 /// A panic of any thread becomes the outcome; the thread stops there.
@@ -212,8 +226,8 @@ fn hook(sender: Sender<Outcome>) {
 }
 
 fn supervise(case: &'static Case, ocilet: &Path) -> Outcome {
-    let t = match set_up(ocilet) {
-        Ok(t) => t,
+    let (t, delegated) = match set_up(ocilet) {
+        Ok(made) => made,
         Err(error) => return fail(format!("harness: {error}")),
     };
     let before = Exe::of(ocilet);
@@ -233,6 +247,7 @@ fn supervise(case: &'static Case, ocilet: &Path) -> Outcome {
     let outcome = await_outcome(&receiver, case.seconds);
     let left = left_behind(&tag, &root, &mounts);
     sweep(&bin, &root, &tag);
+    drop(delegated);
     let changed = Exe::of(ocilet) != before;
     match outcome {
         Outcome::Fail(text) => fail(text),

@@ -10,6 +10,7 @@
 //! Nothing outside this file is needed, so the same cases run natively and in guests that hold nothing else.
 
 mod bundle;
+mod caller;
 mod canary;
 mod case;
 mod cases;
@@ -28,11 +29,13 @@ mod witness;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-ocilet-tests run [--filter WORD]... [--skip WORD]... [--ocilet PATH] [--cgroup v2] [--shim PROFILE] [--jobs N] [--tap]
-                  [--coverage]
+ocilet-tests run [--filter WORD]... [--skip WORD]... [--ocilet PATH] [--cgroup v2] [--shim PROFILE] [--as CALLER] [--jobs N]
+                  [--tap] [--coverage]
     runs the cases whose name holds one of the words; last line: N passed, N failed, N skipped
     --cgroup v2      hides the cgroup mounts of the machine behind a fresh cgroup2 (private mount namespaces)
     --shim PROFILE   ocilet meets a kernel of that age: 5.10, 5.4, 4.19 (later syscalls answer ENOSYS)
+    --as CALLER      who calls the runtime: user (an ordinary one, with ranges of ids), userns (root of a user namespace);
+                     what cannot be shown so is in tests/coverage/callers
     --coverage       a property of config.json or a flag that no case has used is a failure
     OCILET_MUST_WORK=1 turns a skip into a failure unless the environment itself cannot have the feature
     OCILET_TESTS_PATIENCE=N multiplies every time-out

@@ -8,10 +8,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::caller::Caller;
 use crate::coverage::record::Call;
 use crate::facts::patience;
 use crate::harness::T;
@@ -20,6 +22,8 @@ use crate::{kernel, shim};
 /// A call that is being prepared.
 pub struct Cmd {
     command: Command,
+    /// Who makes the call, with the directory of the case and the name of its cgroups.
+    caller: Option<(Arc<Caller>, PathBuf, String)>,
     line: String,
     /// The words of a call of the runtime.
     words: Vec<String>,
@@ -45,6 +49,7 @@ impl Cmd {
         let runtime = program.file_name() == t.ocilet.file_name();
         Self {
             command,
+            caller: None,
             line: args.join(" "),
             words: args
                 .iter()
@@ -55,6 +60,12 @@ impl Cmd {
             err,
             deadline: patience(10),
         }
+    }
+
+    /// The caller of this run makes it, whatever else is done before.
+    pub fn called(mut self, t: &T) -> Self {
+        self.caller = Some((t.caller.clone(), t.dir.clone(), t.tag.clone()));
+        self
     }
 
     /// Puts the program under a seccomp filter.
@@ -130,6 +141,13 @@ impl Cmd {
         let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
         let cwd = self.command.get_current_dir().unwrap_or(Path::new("/"));
         let call = (!words.is_empty()).then(|| Call::new(&words, cwd));
+        if let Some((caller, dir, tag)) = &self.caller {
+            caller.own(dir);
+            caller.own_cgroups(tag);
+            let enter = caller.enter();
+            // SAFETY: it makes raw system calls only and allocates nothing.
+            unsafe { self.command.pre_exec(enter) };
+        }
         let child = self
             .command
             .spawn()

@@ -168,7 +168,10 @@ fn mappings_of_the_container(t: &T) {
     let bundle = bind(users::bundle(t), &source, "/m", &["bind", "idmap"], None);
     let out = bundle.probe(&["create", "/m/new"]).run().ok();
     assert_eq!(out.json()["ok"], true);
-    assert_eq!(fs::metadata(source.join("new")).unwrap().uid(), 0);
+    assert_eq!(
+        fs::metadata(source.join("new")).unwrap().uid(),
+        t.caller.id(0)
+    );
     // Root of the container is nobody to a mount without it.
     let bundle = bind(users::bundle(t), &source, "/m", &["bind"], None);
     let out = bundle.probe(&["create", "/m/other"]).run();

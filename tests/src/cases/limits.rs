@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ pub const CASES: &[Case] = &[
     case!(read_back, 60),
     case!(read_back_what_kernels_may_lack),
     case!(no_processes_at_all),
+    case!(one_process_in_a_user_namespace),
     case!(read_back_io),
     case!(cannot_be_converted),
     case!(missing_controller),
@@ -240,6 +242,17 @@ fn no_processes_at_all(t: &T) {
     }
 }
 
+/// The process that makes the first one in a user namespace is not counted.
+fn one_process_in_a_user_namespace(t: &T) {
+    need(t, "pids");
+    let bundle = users::bundle(t).probe(&["exit", "7"]);
+    let bundle = bundle.edit(|c| c["linux"]["resources"] = json!({"pids": {"limit": 1}}));
+    let c = bundle.create();
+    assert_eq!(value(&c, "pids.max"), "1");
+    c.start();
+    assert_eq!(c.wait(), 7);
+}
+
 /// Rows for what not every kernel has: controller, resources, and the lines one of which is in the file of that name.
 const MAYBE: &[Row] = &[
     (
@@ -394,6 +407,22 @@ impl Disk {
     }
 }
 
+impl Disk {
+    /// Where the host has it, so that it can be bound.
+    fn path(&self) -> String {
+        let number = libc::makedev(self.major, self.minor);
+        let same = |path: &PathBuf| {
+            fs::metadata(path)
+                .is_ok_and(|meta| meta.file_type().is_block_device() && meta.rdev() == number)
+        };
+        let nodes = fs::read_dir("/dev").into_iter().flatten().flatten();
+        let path = nodes.map(|entry| entry.path()).find(same);
+        path.map_or("/dev/disk".to_owned(), |path| {
+            path.to_string_lossy().into_owned()
+        })
+    }
+}
+
 impl Drop for Disk {
     fn drop(&mut self) {
         if let Some(device) = &self.looped {
@@ -427,7 +456,7 @@ fn with_rates<'t>(t: &'t T, disk: &Disk, rate: u64) -> Bundle<'t> {
     });
     let bundle = limited(t, limits).edit(|c| {
         c["linux"]["devices"] =
-            json!([{"path": "/dev/disk", "type": "b", "major": major, "minor": minor}]);
+            json!([{"path": disk.path(), "type": "b", "major": major, "minor": minor}]);
     });
     let probe = bundle.create_cmd("probe", &[]).run();
     if probe.stderr.contains("here, which needs") {
@@ -479,7 +508,7 @@ fn io_rate(t: &T) {
     let (major, minor) = (disk.major, disk.minor);
     let bytes = (2 * RATE).to_string();
     let c = with_rates(t, &disk, RATE)
-        .probe(&["read-direct", "/dev/disk", &bytes, "--", "sleep"])
+        .probe(&["read-direct", &disk.path(), &bytes, "--", "sleep"])
         .detach();
     wait_for("a slow read", || !c.lines().is_empty());
     let line = &c.lines()[0];
@@ -1048,6 +1077,7 @@ fn ownership<'t>(t: &'t T) {
     if t.facts.cgroup != Cgroup::V2 || t.foreign() {
         cannot("cgroup v2 only");
     }
+    let id = |inside| t.caller.id(inside);
     let owner = |bundle: Bundle<'_>, own: bool, options: &[&str]| {
         use std::os::unix::fs::MetadataExt as _;
         let mut bundle = bundle
@@ -1072,17 +1102,17 @@ fn ownership<'t>(t: &'t T) {
     };
     assert_eq!(
         owner(user(t.bundle()), true, &["rw"]),
-        [1000, 1000, 1000, 0]
+        [id(1000), id(1000), id(1000), id(0)]
     );
-    assert_eq!(owner(user(t.bundle()), true, &["ro"]), [0; 4]);
-    assert_eq!(owner(user(t.bundle()), false, &["rw"]), [0; 4]);
-    assert_eq!(owner(t.bundle(), true, &["rw"]), [0; 4]);
+    assert_eq!(owner(user(t.bundle()), true, &["ro"]), [id(0); 4]);
+    assert_eq!(owner(user(t.bundle()), false, &["rw"]), [id(0); 4]);
+    assert_eq!(owner(t.bundle(), true, &["rw"]), [id(0); 4]);
     // In a user namespace it is who he is on the host.
-    let first = users::FIRST;
+    let first = t.caller.named(users::FIRST);
     let root = users::bundle(t);
-    assert_eq!(owner(root, true, &["rw"]), [first, first, first, 0]);
+    assert_eq!(owner(root, true, &["rw"]), [first, first, first, id(0)]);
     let other = first + 1000;
     let seen = owner(user(users::bundle(t)), true, &["rw"]);
-    assert_eq!(seen, [other, other, other, 0]);
-    assert_eq!(owner(users::bundle(t), true, &["ro"]), [0; 4]);
+    assert_eq!(seen, [other, other, other, id(0)]);
+    assert_eq!(owner(users::bundle(t), true, &["ro"]), [id(0); 4]);
 }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
+use crate::caller::Caller;
 use crate::case::{Case, case, skip};
 use crate::harness::T;
 use crate::kernel;
@@ -22,9 +23,11 @@ pub const CASES: &[Case] = &[
     case!(paths_that_are_no_namespace),
     case!(listed_twice),
     case!(host_and_domain_name),
+    case!(host_name_of_a_joined_namespace),
     case!(loopback_is_up),
     case!(loopback_of_a_joined_namespace_is_left_alone),
     case!(time_offsets),
+    case!(joined_time_namespace),
     case!(time_offsets_without_namespace),
     case!(sysctls),
     case!(sysctls_that_are_not_the_containers),
@@ -52,7 +55,12 @@ fn new_and_shared(t: &T) {
             "{name} must be new"
         );
     }
-    for name in ["user", "cgroup", "time"] {
+    let shared = match *t.caller {
+        Caller::Root => &["user", "cgroup", "time"][..],
+        // The namespaces of a caller that is not this process.
+        _ => &["time"],
+    };
+    for &name in shared {
         assert_eq!(
             witness::namespace(c.pid(), name),
             own(name),
@@ -317,16 +325,18 @@ fn host_and_domain_name(t: &T) {
                 c["domainname"] = json!("x");
             })
             .create_fails(&["domainname", "uts"]);
-        // In a joined namespace the name is set there.
-        let holder = Holder::new(libc::CLONE_NEWUTS);
-        let seen = t
-            .bundle()
-            .namespace("uts", Some(&holder.path("uts")))
-            .run()
-            .ok()
-            .json();
-        assert_eq!(seen["uts"]["host"], "inside");
     }
+}
+
+/// It is set there.
+fn host_name_of_a_joined_namespace(t: &T) {
+    if t.foreign() {
+        return;
+    }
+    let holder = Holder::new(libc::CLONE_NEWUTS);
+    let bundle = t.bundle().namespace("uts", Some(&holder.path("uts")));
+    let seen = bundle.run().ok().json();
+    assert_eq!(seen["uts"]["host"], "inside");
 }
 
 fn loopback_is_up(t: &T) {
@@ -405,6 +415,13 @@ fn time_offsets(t: &T) {
         .probe(&["exit"])
         .run()
         .ok();
+}
+
+fn joined_time_namespace(t: &T) {
+    if t.foreign() {
+        return;
+    }
+    t.facts.need_path("/proc/self/ns/time", "time namespaces");
     let c = t
         .bundle()
         .namespace("time", None)

@@ -41,6 +41,7 @@ pub const CASES: &[Case] = &[
     case!(scheduler_clamps),
     case!(scheduler_that_is_invalid),
     case!(io_priority),
+    case!(io_priority_of_real_time),
     case!(personality),
     case!(memory_policy),
     case!(session_keyring),
@@ -761,14 +762,8 @@ fn io_priority(t: &T) {
     if t.foreign() {
         return;
     }
-    for (class, number) in [
-        ("IOPRIO_CLASS_BE", 2),
-        ("IOPRIO_CLASS_IDLE", 3),
-        ("IOPRIO_CLASS_RT", 1),
-    ] {
-        let seen =
-            t.report(|c| c["process"]["ioPriority"] = json!({"class": class, "priority": 4}));
-        assert_eq!(seen["sched"]["ioprio"], json!([number, 4]), "{class}");
+    for (class, number) in [("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", 3)] {
+        has_io_priority(t, class, number);
     }
     let bad = |value: Value| {
         t.bundle()
@@ -777,6 +772,17 @@ fn io_priority(t: &T) {
     };
     bad(json!({"class": "IOPRIO_CLASS_NOPE", "priority": 4}));
     bad(json!({"class": "IOPRIO_CLASS_BE", "priority": 8}));
+}
+
+fn has_io_priority(t: &T, class: &str, number: u32) {
+    let seen = t.report(|c| c["process"]["ioPriority"] = json!({"class": class, "priority": 4}));
+    assert_eq!(seen["sched"]["ioprio"], json!([number, 4]), "{class}");
+}
+
+fn io_priority_of_real_time(t: &T) {
+    if !t.foreign() {
+        has_io_priority(t, "IOPRIO_CLASS_RT", 1);
+    }
 }
 
 fn personality(t: &T) {

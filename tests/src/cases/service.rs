@@ -267,6 +267,7 @@ fn with_sockets(t: &T, environment: &str, words: &[&str]) -> Out {
     let (ocilet, root) = (t.ocilet.to_string_lossy(), t.root.to_string_lossy());
     let words = [&["-c", &script, &*ocilet, "--root", &*root], words].concat();
     t.tool("sh", &words)
+        .called(t)
         .with_fd(20, &open)
         .before_exec(|| {
             // SAFETY: plain numbers.

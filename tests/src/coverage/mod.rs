@@ -15,7 +15,7 @@ pub mod sum;
 mod walk;
 
 /// The lines of a data file without its comments.
-fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+pub fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
