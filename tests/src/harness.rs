@@ -169,7 +169,8 @@ fn set_up(ocilet: &Path) -> std::io::Result<(T, Option<Delegated>)> {
     fs::create_dir(&root)?;
     // SAFETY: no memory is passed.
     let pid = unsafe { libc::getpid() };
-    let tag = format!("ot{pid}");
+    // With an end, so that no other begins like it.
+    let tag = format!("ot{pid}x");
     // A run that was killed may have left cgroups of a process with this number.
     for path in witness::cgroups(&format!("{tag}-")) {
         remove_cgroup(&path);
