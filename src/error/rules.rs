@@ -151,7 +151,7 @@ table! {
         NotRunning = "container not running",
         HalfMade = "container does not exist: its creation is under way, or was interrupted and `delete` removes what is left",
         Corrupt = "the state file is damaged; `delete --force` removes the container",
-        NewerState = "the state file was written by a newer version",
+        NewerState = "the state file was written by a newer version, which is needed for this container",
         Held = "another process works on it",
         // tty.rs
         TerminalNeedsSocket = (full) "cannot allocate tty if ocilet will detach without setting console socket",
@@ -179,10 +179,10 @@ table! {
         BelowUsage = (full) "the container uses more than that at present (checkBeforeUpdate)",
         DeviceSubset = (full) "cgroup v1 cannot except a part of a range of devices; name the devices one by one",
         DevicesNeedCgroups = "device rules need a device controller, which this host or --cgroup-manager=disabled does not give",
-        CgroupBusy = "the cgroup already has processes in it",
+        CgroupBusy = "the cgroup already has processes in it; linux.cgroupsPath must name another one, or they must end",
         ThreadedCgroup = "the cgroup above is threaded: only cpu, cpuset and pids can be limited",
-        CgroupFrozen = "the cgroup is frozen",
-        CgroupStranger = "the cgroup has processes that are not known to be the container's",
+        CgroupFrozen = "the cgroup is frozen, and what enters it would be; it must be thawed first",
+        CgroupStranger = "the cgroup has processes that are not known to be the container's; they must end first",
         // plan/mounts.rs, plan/devices.rs
         PathTooLong = "a path has at most 4095 bytes",
         MountOnRoot = "a mount has a destination below \"/\"",

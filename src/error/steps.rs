@@ -129,8 +129,8 @@ table! {
         StartContainerHook = "run the startContainer hook",
         PoststartHook = "run the poststart hook",
         PoststopHook = "run the poststop hook",
-        SetAffinity = "set the CPU affinity",
         // exec
+        SetAffinity = "set the CPU affinity",
         FindRoot = (full) "find the root of the container",
         // start
         PrepareStart = "prepare the start socket",
