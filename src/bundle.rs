@@ -153,7 +153,7 @@ fn manager(wanted: &Wanted, config: &Config, layout: &Layout) -> Manager {
     let asked = config.linux.and_then(|linux| linux.cgroups_path);
     if wanted.rootless
         && wanted.cgroup_manager == Manager::Cgroupfs
-        && asked.is_none_or(|path| path.is_empty())
+        && asked.is_none()
         && !cgroup::can_make(layout)
     {
         return Manager::Disabled;

@@ -21,7 +21,7 @@ pub struct Linux {
     pub devices: List,
     /// In `Pools::net_devices`.
     pub net_devices: List,
-    /// No component of it is "..".
+    /// No component of it is ".."; an empty one is given as `None`.
     pub cgroups_path: Option<Text>,
     /// `None`: limits are left as they are.
     pub resources: Option<Resources>,

@@ -143,7 +143,7 @@ fn wanted<'b>(
     id: &[u8],
     buffer: &'b mut [u8],
 ) -> Result<Wanted<'b>, Rule> {
-    match path.filter(|path| !path.is_empty()) {
+    match path {
         Some(path) => {
             let absolute = path.starts_with(doc, b'/');
             let path = normal(&mut path.bytes(doc), buffer)?;

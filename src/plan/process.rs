@@ -10,7 +10,7 @@ use super::bits::{Cpus, NO_CPUS, NO_NODES, Nodes, list};
 use super::draft::Draft;
 use super::environment::{Each, Seen, environment};
 use super::make::Source;
-use crate::config::{self, Capabilities, ConsoleSize, Linux, Rlimit, Scheduler, Text};
+use crate::config::{self, Capabilities, ConsoleSize, Linux, Rlimit, Scheduler};
 use crate::error::{At, Fault, Rule, Step};
 use crate::limits::{ARG_BYTES, GROUPS, Limit};
 
@@ -255,14 +255,13 @@ pub fn make(draft: &mut Draft<'_>, extra: Extra<'_>, seen: &mut Seen) -> Result<
     }
 }
 
-/// The labels of the program; an empty one asks for nothing.
+/// The labels of the program.
 fn labels(draft: &mut Draft<'_>, process: &config::Process) {
-    let given = |label: Option<Text>| label.filter(|label| !label.is_empty());
-    if let Some(profile) = given(process.apparmor_profile) {
+    if let Some(profile) = process.apparmor_profile {
         draft.plan.arena.put(b"exec ");
         draft.plan.process.apparmor = Some(draft.text(profile));
     }
-    if let Some(label) = given(process.selinux_label) {
+    if let Some(label) = process.selinux_label {
         draft.plan.process.selinux = Some(draft.text(label));
     }
 }

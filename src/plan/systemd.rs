@@ -39,7 +39,7 @@ pub(super) fn name(
     (id, uid): (&[u8], u32),
     arena: &mut Arena,
 ) -> Result<Named, Rule> {
-    match path.filter(|path| !path.is_empty()) {
+    match path {
         Some(path) => path.bytes(doc).for_each(|byte| arena.add(byte)),
         None => {
             arena.put(b":ocilet:");
