@@ -244,7 +244,7 @@ impl Hierarchies {
             kinds: row.kinds,
             made: row.made,
             at: match row.name {
-                0 => At::Place(Place::CgroupRoot),
+                0 => At::Place(Place::CgroupOfContainer),
                 name => At::Arena(name),
             },
             inode: row.inode,

@@ -12,5 +12,6 @@ table! {
         StartSocket = "start.sock",
         Systemd = "systemd",
         CgroupRoot = "/sys/fs/cgroup",
+        CgroupOfContainer = "(below /sys/fs/cgroup)",
     }
 }
