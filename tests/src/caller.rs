@@ -27,7 +27,7 @@ const USER: u32 = 1000;
 /// Where the ids begin that belong to the ordinary user beside his own, or to the namespace.
 const FIRST: u32 = 1_000_000;
 
-/// Where those begin that cases name in mappings of their own, and which the ordinary user has as well.
+/// Ids that cases name in mappings of their own; the ordinary user has them as well.
 const NAMED: Range<u32> = 100_000..200_000;
 
 /// How many these are: enough for namespaces below the first one.
@@ -48,19 +48,42 @@ pub fn known(word: &str) -> bool {
     matches!(word, "user" | "userns")
 }
 
+/// The lines of the list: the case or group, of whom, why not.
+fn list() -> impl Iterator<Item = [&'static str; 3]> {
+    let mut reason = "";
+    crate::coverage::lines(include_str!("../coverage/callers")).map(move |line| {
+        let mut parts = line.split('|').map(str::trim);
+        let mut part = || parts.next().unwrap_or_default();
+        let (name, who, why) = (part(), part(), part());
+        if why != "the same" {
+            reason = why;
+        }
+        [name, who, reason]
+    })
+}
+
+/// Whether a line of the list is about a case.
+fn about(name: &str, case: &str) -> bool {
+    name == case || (name.ends_with('/') && case.starts_with(name))
+}
+
 /// Why a case cannot be had with the caller of this run.
 pub fn cannot(case: &str) -> Option<String> {
     let word = word();
-    if word == "user" && (tool("newuidmap").is_none() || !Path::new("/etc/subuid").exists()) {
-        return Some("as an ordinary user: no newuidmap or no /etc/subuid".to_owned());
+    if word == "user" && tool("newuidmap").is_none() {
+        return Some("as an ordinary user: no newuidmap".to_owned());
     }
-    crate::coverage::lines(include_str!("../coverage/callers")).find_map(|line| {
-        let mut parts = line.split('|').map(str::trim);
-        let (name, who, why) = (parts.next()?, parts.next()?, parts.next()?);
-        let about = name == case || (name.ends_with('/') && case.starts_with(name));
-        let same = who == word || (who == "both" && !word.is_empty());
-        (about && same).then(|| format!("as {word}: {why}"))
-    })
+    let same = |who: &str| who == word || (who == "both" && !word.is_empty());
+    let found = list().find(|[name, who, _]| about(name, case) && same(who));
+    found.map(|[_, _, why]| format!("as {word}: {why}"))
+}
+
+/// Lines of the list that are about no case.
+pub fn stale() -> Vec<&'static str> {
+    let cases: Vec<String> = crate::cases::all().map(|(case, _)| case).collect();
+    let known = |name| cases.iter().any(|case| about(name, case));
+    let names = list().map(|[name, ..]| name);
+    names.filter(|name| !known(name)).collect()
 }
 
 /// What `--as` said: empty for root.
@@ -70,7 +93,7 @@ pub fn word() -> String {
 
 impl Caller {
     /// Of this run; makes the namespace, or gives the user his ranges in this mount namespace.
-    pub fn of_this_run(dir: &Path) -> io::Result<Self> {
+    pub fn of_this_run() -> io::Result<Self> {
         match &*word() {
             "user" => {
                 let ranges = format!(
@@ -78,13 +101,11 @@ impl Caller {
                     NAMED.start,
                     NAMED.len()
                 );
-                // newuidmap serves nobody without a name.
+                // newuidmap serves nobody without a name. An image may have none of these files to be bound over.
                 let names = format!("root:x:0:0::/:/bin/sh\nordinary:x:{USER}:{USER}::/:/bin/sh\n");
+                kernel::mount("ocilet-tests", "/etc", "tmpfs", 0, "mode=0755")?;
                 for (file, text) in [("subuid", &ranges), ("subgid", &ranges), ("passwd", &names)] {
-                    let made = dir.join(file);
-                    fs::write(&made, text)?;
-                    let place = Path::new("/etc").join(file);
-                    kernel::mount(&made.to_string_lossy(), place, "", libc::MS_BIND, "")?;
+                    fs::write(Path::new("/etc").join(file), text)?;
                 }
                 Ok(Self::User)
             }

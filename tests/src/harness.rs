@@ -164,7 +164,7 @@ fn set_up(ocilet: &Path) -> std::io::Result<(T, Option<Delegated>)> {
     fs::create_dir_all(PLACE)?;
     kernel::mount("ocilet-tests", PLACE, "tmpfs", 0, "mode=0755")?;
     let dir = PathBuf::from(PLACE);
-    let caller = Caller::of_this_run(&dir)?;
+    let caller = Caller::of_this_run()?;
     let root = dir.join("run");
     fs::create_dir(&root)?;
     // SAFETY: no memory is passed.

@@ -71,6 +71,8 @@ impl Sum {
             .map(exception)
             .collect();
         let conditions = conditions();
+        let stale = crate::caller::stale().into_iter();
+        wrong.extend(stale.map(|name| format!("{name} of the list of callers is no case")));
         for exception in &exceptions {
             let name = exception.name;
             let known = |flag: &String| covers(name, flag);
