@@ -8,8 +8,8 @@ use crate::sys::{cred, seccomp};
 /// The program that build.rs has compiled for this machine.
 static FILTER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/supervisor.bpf"));
 
-/// From here on there is only waiting, and removing what was made; unless hooks are to run in the end, which inherit a
-/// filter and may do whatever the caller may.
+/// From here on there is only waiting, and removing what was made, if that is to be done `alone`: hooks inherit a filter
+/// and may do whatever the caller may, and systemd has to be called.
 pub(super) fn confine(alone: bool) -> Result<(), Fault> {
     if FILTER.is_empty() || !alone {
         return Ok(());

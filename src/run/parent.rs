@@ -142,7 +142,8 @@ fn until_end(
     (master, relay): Up,
 ) -> Result<Ended, Fault> {
     let watch = supervise::Watch::new(signals, relay)?;
-    confine::confine(plan.hooks.list(Moment::Poststop).is_empty())?;
+    let asked = plan.cgroup.unit.kind != cgroup::Unit::None;
+    confine::confine(plan.hooks.list(Moment::Poststop).is_empty() && !asked)?;
     supervise::until_end(init, &watch, master, plan)
 }
 
