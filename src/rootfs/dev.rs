@@ -5,7 +5,7 @@
 
 use core::ffi::CStr;
 
-use rustix::fs::{Access, AtFlags, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{Access, AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, fstat};
 
 use super::mask::is_null;
 use super::{Rootfs, mount};
@@ -53,21 +53,20 @@ fn differs() -> Fault {
     Fault::rule(Step::MakeDevice, Rule::DeviceDiffers, At::Nothing)
 }
 
-/// Whether a descriptor stands for the device.
-fn is(fd: &OwnedFd, op: &Device) -> Result<bool, Errno> {
-    let about = rustix::fs::fstat(fd)?;
+/// Whether a file is the device.
+fn is(about: &Stat, op: &Device) -> bool {
     let kind = FileType::from_raw_mode(op.mode);
     let number = rustix::fs::makedev(op.major, op.minor);
     let same = kind == FileType::Fifo || about.st_rdev == number;
-    Ok(FileType::from_raw_mode(about.st_mode) == kind && same)
+    FileType::from_raw_mode(about.st_mode) == kind && same
 }
 
 /// Whether what is there is the device, whose mode and owner stay: it may be the host's own node, bound there. An empty
 /// file may be what [`borrow`] has left of an earlier container.
 fn is_there(dir: BorrowedFd<'_>, name: &CStr, op: &Device) -> Result<bool, Fault> {
     let node = path::openat(dir, name, ITSELF).step(Step::MakeDevice)?;
-    let same = is(&node, op).step(Step::MakeDevice)?;
-    let about = rustix::fs::fstat(&node).step(Step::MakeDevice)?;
+    let about = fstat(&node).step(Step::MakeDevice)?;
+    let same = is(&about, op);
     let regular = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
     if same || regular && about.st_size == 0 {
         Ok(same)
@@ -83,7 +82,9 @@ fn borrow(dir: BorrowedFd<'_>, name: &CStr, op: &Device, path: &CStr) -> Result<
         Err(errno) => return Err(errno).step(Step::MakeDevice),
     }
     let place = path::openat(dir, name, ITSELF).step(Step::MakeDevice)?;
-    bind(path, &place, |source| is(source, op))
+    bind(path, &place, |source| {
+        fstat(source).map(|about| is(&about, op))
+    })
 }
 
 /// Binds a file of the host on a place, once `check` has said that it is the right one.
