@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::facts::tool;
-use crate::kernel::{self, check};
+use crate::kernel::{self, become_user, check};
 use crate::witness;
 
 /// The variable through which `run --as` reaches the cases.
@@ -139,23 +139,15 @@ impl Caller {
 
     /// Between fork and exec: the process becomes the caller.
     pub fn enter(&self) -> Box<dyn FnMut() -> io::Result<()> + Send + Sync + 'static> {
-        let user = |id: u32| {
-            // SAFETY: plain numbers, and an empty list.
-            unsafe {
-                check(libc::setgroups(0, std::ptr::null()))?;
-                check(libc::setresgid(id, id, id))?;
-                check(libc::setresuid(id, id, id)).map(drop)
-            }
-        };
         match self {
             Self::Root => Box::new(|| Ok(())),
-            Self::User => Box::new(move || user(USER)),
+            Self::User => Box::new(|| become_user(USER)),
             Self::Nested(namespace) => {
                 let fd = namespace.as_raw_fd();
                 Box::new(move || {
                     // SAFETY: a descriptor of this process.
                     check(unsafe { libc::setns(fd, libc::CLONE_NEWUSER) })?;
-                    user(0)?;
+                    become_user(0)?;
                     kernel::unshare(libc::CLONE_NEWNS)
                 })
             }
@@ -213,16 +205,9 @@ impl Caller {
     }
 
     fn own_cgroup(&self, path: &Path) {
-        for file in [
-            "",
-            "cgroup.procs",
-            "cgroup.subtree_control",
-            "cgroup.threads",
-        ] {
-            let file = path.join(file);
-            if fs::metadata(&file).is_ok_and(|meta| meta.uid() == 0) {
-                let _ = kernel::chown(file, self.id(0), self.id(0));
-            }
+        if fs::metadata(path).is_ok_and(|meta| meta.uid() == 0) {
+            // A cgroup that is gone needs no owner.
+            let _ = kernel::give_cgroup(path, self.id(0));
         }
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -332,16 +317,8 @@ impl Delegated {
         // Where processes are there can be no controllers for what is below.
         fs::create_dir(root.join("harness"))?;
         fs::write(root.join("harness/cgroup.procs"), "0")?;
-        for file in [
-            "",
-            "cgroup.procs",
-            "cgroup.subtree_control",
-            "cgroup.threads",
-            "harness",
-            "harness/cgroup.procs",
-        ] {
-            kernel::chown(root.join(file), id, id)?;
-        }
+        kernel::give_cgroup(root, id)?;
+        kernel::give_cgroup(&root.join("harness"), id)?;
         Ok(delegated)
     }
 }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::users::{User, become_user, own};
+use super::users::{User, own};
 use crate::bundle::Bundle;
 use crate::case::{Case, case};
 use crate::harness::T;
-use crate::kernel::{self, check};
+use crate::kernel::{self, become_user, check};
 use crate::runtime::{Cmd, Out, Running, json_lines, wait_for};
 
 /// A case for each setting: `NAME_as_root`, `NAME_as_a_user`, `NAME_in_a_user_namespace`.

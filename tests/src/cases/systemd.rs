@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::users::{User, become_user};
+use super::users::User;
 use crate::case::{Case, cannot, case};
 use crate::facts::Cgroup;
 use crate::harness::T;
-use crate::kernel;
+use crate::kernel::{self, become_user};
 use crate::runtime::{Cmd, Out, wait_for};
 
 pub const CASES: &[Case] = &[

@@ -2,7 +2,6 @@
 
 use std::ffi::CStr;
 use std::fs;
-use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::PathBuf;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 use crate::bundle::Bundle;
 use crate::case::{Case, cannot, case};
 use crate::harness::T;
-use crate::kernel::{self, check};
+use crate::kernel::{self, become_user, check};
 use crate::runtime::{Cmd, Out};
 
 pub const CASES: &[Case] = &[
@@ -356,15 +355,6 @@ pub(super) struct User<'t> {
     pub(super) root: PathBuf,
 }
 
-pub(super) fn become_user(id: u32) -> io::Result<()> {
-    // SAFETY: plain numbers, and an empty list.
-    unsafe {
-        check(libc::setgroups(0, std::ptr::null()))?;
-        check(libc::setresgid(id, id, id))?;
-        check(libc::setresuid(id, id, id)).map(drop)
-    }
-}
-
 impl<'t> User<'t> {
     pub(super) fn new(t: &'t T, id: u32) -> Self {
         need(t);
@@ -691,16 +681,8 @@ impl Delegated {
             let control = "/sys/fs/cgroup/cgroup.subtree_control";
             let _ = fs::write(control, format!("+{name}"));
         }
-        let files = [
-            "",
-            "cgroup.procs",
-            "cgroup.subtree_control",
-            "cgroup.threads",
-        ];
         for place in [&dir, &session] {
-            for file in files {
-                chown(place.join(file), Some(id), Some(id)).unwrap();
-            }
+            kernel::give_cgroup(place, id).unwrap();
         }
         Self { dir, session }
     }
